@@ -1,0 +1,1 @@
+"""The face images: getting, indexing, splitting and loading them."""

@@ -1,0 +1,1 @@
+"""Explanation: which parts of a face an answer rests on."""

@@ -1,0 +1,1 @@
+"""The network: what goes in, its layers, and where weights come from."""

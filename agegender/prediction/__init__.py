@@ -1,0 +1,1 @@
+"""Prediction: any picture in, answers out."""

@@ -1,0 +1,93 @@
+"""Writing files so that they are whole or unchanged, whatever happens.
+
+Everything that the library leaves on disk goes through `replacing`: the new
+content is written beside the target under another name and moved over it in
+one step. A kill leaves the old file; a full disk becomes one clear sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agegender.errors import StorageError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and try again",
+    errno.EDQUOT: "the disk quota is used up; free some space and try again",
+    errno.EROFS: "the file system is read-only; set AGEGENDER_HOME to a folder that can be written",
+    errno.EACCES: "permission denied; set AGEGENDER_HOME to a folder that can be written",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into `StorageError`.
+
+    Args:
+        path: What is being written, for the message.
+
+    Raises:
+        StorageError: On a full disk or quota, a read-only file system or a
+            lack of permission; every other error passes unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        raise StorageError(f"{path} could not be written: {_REASONS[error.errno]}.") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file or folder anew, whole or not at all.
+
+    Args:
+        path: The file or folder to create or replace; parent folders are made.
+
+    Yields:
+        A path beside it that does not exist yet, with the same suffix, to be
+        written to. When the block ends well it takes the place of `path`;
+        otherwise it is removed and `path` stays as it was.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
+        try:
+            part = scratch / path.name
+            yield part
+            if part.is_dir() and path.exists():
+                path.rename(scratch / "old")
+            os.replace(part, path)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""Training: cached features, heads, runs, and pretraining of the backbone."""

@@ -1,0 +1,102 @@
+"""Random changes to a face that make a backbone ready for real photos.
+
+UTKFace's chips are clean and upright; photos are tilted, blurred, dark, grey,
+compressed or partly covered. Every change is drawn from the generator that is
+passed in, so that an interrupted training goes on with the same pictures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def augment(
+    frame: NDArray[np.uint8], size: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Cut a randomly changed `size` x `size` square out of a face frame.
+
+    Args:
+        frame: RGB pixels, uint8, shape (side, side, 3), with side >= size;
+            unchanged, its centre square is what `preprocessing.prepare`
+            would give.
+        size: Side of the result, in pixels.
+        rng: Source of all chance.
+
+    Returns:
+        RGB pixels, uint8, shape (size, size, 3).
+    """
+    image = _move(frame, size, rng)
+    image = _recolor(image, rng)
+    if rng.random() < 0.20:
+        image = _blur(image, rng)
+    if rng.random() < 0.10:
+        noise = rng.normal(0, rng.uniform(3, 15), image.shape)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.15:
+        image = _compress(image, rng)
+    if rng.random() < 0.15:
+        image = _erase(image, rng)
+    return image
+
+
+def _move(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Flip, turn, scale, stretch and shift in one resampling."""
+    side = frame.shape[0]
+    angle = np.deg2rad(np.clip(rng.normal(0, 8), -20, 20))
+    scale = np.exp(rng.uniform(-0.13, 0.13))
+    stretch = np.exp(rng.uniform(-0.05, 0.05))
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = scale * turn @ np.diag([flip * stretch, 1 / stretch])
+    centre = np.full(2, (side - 1) / 2)
+    shift = rng.uniform(-0.05, 0.05, 2) * size
+    offset = (size - 1) / 2 + shift - linear @ centre
+    matrix = np.column_stack([linear, offset])
+    moved = cv2.warpAffine(
+        frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, dtype=np.uint8)
+
+
+def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Change brightness, contrast, gamma and white balance; sometimes drop colour."""
+    if rng.random() < 0.10:
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = np.repeat(grey[..., None], 3, axis=2)
+    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.92, 1.08, 3)
+    bias = rng.uniform(-20, 20)
+    gamma = np.exp(rng.uniform(-0.25, 0.25))
+    levels = np.linspace(0, 1, 256)[:, None] ** gamma * 255
+    table = np.clip((levels - 128) * gain + 128 + bias, 0, 255).astype(np.uint8)
+    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
+
+
+def _blur(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Lose detail, as a small or unsharp face has."""
+    size = image.shape[0]
+    small = max(16, round(size / rng.uniform(1.2, 3.0)))
+    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _compress(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Add JPEG's blocks."""
+    quality = int(rng.integers(20, 80))
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+
+
+def _erase(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Cover a rectangle (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020)."""
+    size = image.shape[0]
+    height, width = (rng.uniform(0.15, 0.45, 2) * size).astype(int)
+    top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+    erased = image.copy()
+    erased[top : top + height, left : left + width] = rng.integers(0, 256, 3)
+    return erased
