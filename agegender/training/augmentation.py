@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def augment(
-    frame: NDArray[np.uint8], size: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def augment(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Cut a randomly changed `size` x `size` square out of a face frame.
 
     Args:

@@ -14,8 +14,8 @@ counter, saved in the same file as the weights.
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -27,8 +27,9 @@ import pandas as pd
 
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, RACE_NAMES, SEED
 from agegender.images import read_image
-from agegender.model.architecture import FEATURES_LAYER, build_backbone
+from agegender.model.architecture import build_backbone
 from agegender.model.preprocessing import InputSpec, prepare
+from agegender.storage import replacing
 from agegender.training.augmentation import augment
 
 if TYPE_CHECKING:
@@ -251,9 +252,7 @@ def age_loss(config: PretrainConfig) -> Callable[[Any, Any], Any]:
     return loss
 
 
-def compile_network(
-    network: Any, config: PretrainConfig, knots: list[tuple[int, float]]
-) -> None:
+def compile_network(network: Any, config: PretrainConfig, knots: list[tuple[int, float]]) -> None:
     """Attach the optimizer, its learning rates and the losses."""
     import keras
 
@@ -263,7 +262,7 @@ def compile_network(
 
             step = ops.cast(step, "float32")
             rate = ops.zeros(()) + knots[-1][1]
-            for (start, low), (end, high) in reversed(list(zip(knots, knots[1:], strict=False))):
+            for (start, low), (end, high) in reversed(list(itertools.pairwise(knots))):
                 part = (step - start) / max(end - start, 1)
                 rate = ops.where(step < end, low + part * (high - low), rate)
             return rate
@@ -297,14 +296,13 @@ def load_pixels(samples: pd.DataFrame, side: int, path: Path) -> NDArray[np.uint
         Memory-mapped RGB pixels, uint8, shape (n, side, side, 3).
     """
     if not path.exists():
-        part = path.with_suffix(".part")
-        pixels = np.lib.format.open_memmap(
-            part, mode="w+", dtype=np.uint8, shape=(len(samples), side, side, 3)
-        )
-        for row, file in enumerate(samples["file"]):
-            pixels[row] = prepare(read_image(Path(file)), InputSpec(side))
-        pixels.flush()
-        part.rename(path)
+        with replacing(path) as part:
+            pixels = np.lib.format.open_memmap(
+                part, mode="w+", dtype=np.uint8, shape=(len(samples), side, side, 3)
+            )
+            for row, file in enumerate(samples["file"]):
+                pixels[row] = prepare(read_image(Path(file)), InputSpec(side))
+            pixels.flush()
     return np.load(path, mmap_mode="r")
 
 
@@ -452,9 +450,8 @@ def pretrain(
 
 def save_checkpoint(network: Any, path: Path) -> None:
     """Write weights and optimizer so that the file is whole or unchanged."""
-    part = path.with_name(f"part-{path.name}")
-    network.save_weights(part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        network.save_weights(part)
 
 
 def _prefetch(items: Iterator[Any]) -> Iterator[Any]:

@@ -1,0 +1,7 @@
+"""Entry point of `python -m agegender`."""
+
+import sys
+
+from agegender.cli import main
+
+sys.exit(main())
