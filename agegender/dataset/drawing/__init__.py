@@ -1,0 +1,1 @@
+"""Schematic faces, drawn from flat shapes."""

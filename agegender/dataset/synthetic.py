@@ -1,0 +1,143 @@
+"""The demo set: a folder of drawn faces in UTKFace's layout.
+
+It lets every page be tried with nothing downloaded. Besides the faces it holds
+the oddities of the real set, a few of each, so that the pages that report them
+have something to show.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from agegender.config import SEED
+from agegender.dataset.drawing.face import draw_face
+from agegender.storage import replacing, storage_errors
+
+DEMO_MARKER = "DEMO-FACES.txt"
+"""Its presence in a dataset folder says that the faces there are drawn."""
+
+DEMO_FACES = 400
+
+_MARKER_TEXT = """\
+These faces are drawn by a program (agegender's demo set). They show nobody.
+Each picture's name holds the age, gender and race group that it was drawn for.
+Use them to try the app; figures measured on them say nothing about people.
+
+On purpose, as in the real set: {malformed} names lack a field, {copies} pictures are exact
+copies (one of them with another age), and {truncated} file is cut short.
+"""
+
+_DECADE_SHARES = (13.0, 6.5, 22.0, 19.0, 9.5, 9.7, 5.6, 3.0, 2.0, 0.5)
+"""Faces per decade of age as in UTKFace, in percent, the peak ages apart."""
+
+_PEAK_SHARES = {26: 7.2, 1: 2.0}
+"""Ages that stand out of their decade in UTKFace, in percent."""
+
+_FEMALE_SHARE = 0.48
+_RACE_SHARES = (0.42, 0.19, 0.15, 0.17, 0.07)
+
+_MALFORMED = 2
+_TRUNCATED = 1
+_COPIES = 3
+DEMO_ODDITIES = _MALFORMED + _TRUNCATED + _COPIES
+"""Files in the demo folder besides the faces that were asked for."""
+
+_FIRST_DATE = datetime.datetime(2017, 1, 16, 9, 0, 0)
+_JPEG_QUALITY = 92
+
+
+def draw_demo_faces(
+    dest: Path,
+    *,
+    count: int = DEMO_FACES,
+    seed: int = SEED,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Draw the demo set into a folder, whole or not at all.
+
+    The files are a pure function of `count` and `seed`. Besides `count` faces
+    there are `DEMO_ODDITIES` more: two with malformed names and one cut
+    short, which cannot be used, and three exact copies, one of them under
+    another age.
+
+    Args:
+        dest: The folder to make; one that exists is replaced.
+        count: Number of faces, at least 10.
+        seed: Source of all chance.
+        on_progress: Called with (faces drawn, faces in all).
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If `count` is below 10.
+        StorageError: If the disk refuses.
+    """
+    if count < 10:
+        raise ValueError(f"count is {count}, but must be at least 10")
+    with replacing(dest) as part, storage_errors(dest):
+        part.mkdir()
+        _draw_folder(part, count, seed, on_progress)
+    return dest
+
+
+def _draw_folder(
+    folder: Path, count: int, seed: int, on_progress: Callable[[int, int], None] | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    shares = _age_shares()
+    total = count + _MALFORMED + _TRUNCATED
+    labels: list[tuple[int, int, int]] = []
+    contents: list[bytes] = []
+    for number in range(total):
+        age = int(rng.choice(len(shares), p=shares))
+        gender = int(rng.random() < _FEMALE_SHARE)
+        race = int(rng.choice(len(_RACE_SHARES), p=_RACE_SHARES))
+        content = _encode(draw_face(age, gender, race, rng))
+        date = _date(number)
+        if number < count:
+            name = f"{age}_{gender}_{race}_{date}"
+            labels.append((age, gender, race))
+            contents.append(content)
+        elif number < count + _MALFORMED:
+            name = f"{age}_{gender}_{date}"
+        else:
+            name = f"{age}_{gender}_{race}_{date}"
+            content = content[: len(content) // 2]
+        (folder / f"{name}.jpg.chip.jpg").write_bytes(content)
+        if on_progress is not None:
+            on_progress(number + 1, total)
+    for copy, original in enumerate(rng.choice(count, _COPIES, replace=False)):
+        age, gender, race = labels[original]
+        if copy == 0:
+            age = age + 4 if age < 60 else age - 4
+        name = f"{age}_{gender}_{race}_{_date(total + copy)}.jpg.chip.jpg"
+        (folder / name).write_bytes(contents[original])
+    text = _MARKER_TEXT.format(malformed=_MALFORMED, copies=_COPIES, truncated=_TRUNCATED)
+    (folder / DEMO_MARKER).write_text(text, encoding="utf-8")
+
+
+def _age_shares() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the probability of each age, 0 to 99 years."""
+    shares = np.repeat(np.array(_DECADE_SHARES) / 10, 10)
+    for age, extra in _PEAK_SHARES.items():
+        shares[age] += extra
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
+
+
+def _date(number: int) -> str:
+    """Return a date and time in UTKFace's form, another for each number."""
+    moment = _FIRST_DATE + datetime.timedelta(seconds=17 * number)
+    return f"{moment:%Y%m%d%H%M%S}{number % 1000:03d}"
+
+
+def _encode(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
