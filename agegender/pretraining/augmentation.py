@@ -7,7 +7,7 @@ passed in, so that an interrupted training goes on with the same pictures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -87,7 +87,8 @@ def _compress(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
     """Add JPEG's blocks."""
     quality = int(rng.integers(20, 80))
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(decoded[..., ::-1], np.uint8)
 
 
 def _erase(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,0 +1,82 @@
+"""`python -m agegender pretrain`: train a backbone on faces, from nothing."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from agegender.config import default_dataset_dir
+from agegender.dataset.dataset import open_dataset
+from agegender.errors import RunError
+from agegender.pretraining.pretrain import find_pretraining, prepare_pretraining, pretrain
+from agegender.pretraining.recipe import SHIPPED_RECIPE, Recipe
+from agegender.pretraining.samples import collect_samples
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "pretrain",
+        help="train a backbone on faces, from nothing (hours)",
+        description=(
+            "Train a backbone on UTKFace's train split, and on further faces. Stop it at any "
+            "moment: the same command goes on from the last checkpoint."
+        ),
+    )
+    parser.add_argument("--name", default="default", help="name of the pretraining (%(default)s)")
+    parser.add_argument("--dataset", type=Path, default=default_dataset_dir(), help="%(default)s")
+    parser.add_argument("--extra", type=Path, help="folder of extra faces with its labels.csv")
+    parser.add_argument("--recipe", type=Path, help="recipe as JSON; by default the shipped one")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start a pretraining, or go on with the one of that name."""
+    pretraining = find_pretraining(args.name)
+    if not pretraining.recipe_file.exists():
+        recipe = SHIPPED_RECIPE if args.recipe is None else _read_recipe(args.recipe)
+        samples = collect_samples(open_dataset(args.dataset), args.extra)
+        prepare_pretraining(pretraining, recipe, samples)
+        for source, count in samples.excluded.items():
+            print(f"{source}: {count} faces left out, near duplicates of held-out faces")
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: stopping.append(received))
+    with tqdm(unit="step", disable=None, file=sys.stderr) as bar:
+
+        def show_step(step: int, total: int, loss: float) -> None:
+            bar.total = total
+            bar.set_postfix(loss=f"{loss:.2f}", refresh=False)
+            bar.update(step - bar.n)
+
+        def show_epoch(row: dict[str, Any]) -> None:
+            bar.write(
+                f"epoch {row['epoch']} ({row['size']} px): validation "
+                f"{row['age_mae']:.2f} years, gender {row['gender_accuracy']:.1%}",
+                file=sys.stdout,
+            )
+
+        done = pretrain(
+            pretraining,
+            on_step=show_step,
+            on_epoch=show_epoch,
+            should_stop=lambda: bool(stopping),
+        )
+    if not done:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(f"done; make it a set of weights with: python -m agegender ship {args.name}")
+    return 0
+
+
+def _read_recipe(path: Path) -> Recipe:
+    """Read a recipe, or say in one sentence why it cannot be read."""
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is not a recipe ({error}); see Recipe in recipe.py.") from error

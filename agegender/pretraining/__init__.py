@@ -1,0 +1,1 @@
+"""Pretraining: how the shipped backbone is made from faces, from nothing."""

@@ -1,0 +1,153 @@
+"""The network that is pretrained: the backbone with three heads of its own.
+
+It learns the distribution of ages (label distribution learning: Gao et al.,
+"Deep Label Distribution Learning with Label Ambiguity", IEEE TIP 2017; with the
+L1 loss of the mean as in Gao et al., "Age Estimation Using Expectation of Label
+Distribution Learning", IJCAI 2018), gender and race group together. The heads
+are thrown away afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agegender.config import GENDER_NAMES, RACE_NAMES
+from agegender.model.architecture import build_backbone
+from agegender.pretraining.recipe import Recipe
+
+AGE_CLASSES = 101
+"""Ages 0..100; older labels count as 100."""
+
+
+def precision_policy() -> str:
+    """Choose the fastest precision that this machine computes in hardware.
+
+    Returns:
+        "mixed_bfloat16" on processors with AVX-512 BF16 or AMX and on GPUs of
+        compute capability 8 and above, "mixed_float16" on older GPUs,
+        "float32" elsewhere.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability")
+        return "mixed_bfloat16" if (capability or (0, 0)) >= (8, 0) else "mixed_float16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "float32"
+    return "mixed_bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def build_network(recipe: Recipe) -> Any:
+    """Build and compile the backbone with the pretraining heads, for any image size.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        A `keras.Model` from RGB 0..255 to `age` (probabilities of the ages
+        0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5).
+    """
+    import keras
+
+    keras.mixed_precision.set_global_policy(precision_policy())
+    backbone = _with_fused_normalization(build_backbone(None))
+    heads = {"age": AGE_CLASSES, "gender": len(GENDER_NAMES), "race": len(RACE_NAMES)}
+    outputs = {
+        name: keras.layers.Dense(count, activation="softmax", dtype="float32", name=name)(
+            backbone.output
+        )
+        for name, count in heads.items()
+    }
+    return keras.Model(backbone.input, outputs, name="pretraining")
+
+
+def _with_fused_normalization(backbone: Any) -> Any:
+    """Rebuild a model with batch normalisation computed by TensorFlow's fused kernel.
+
+    Keras spells the training step out in many small operations; on a
+    processor the fused kernel makes the whole step half again as fast. The
+    layers' names, weights and results stay the same.
+    """
+    import keras
+    import tensorflow as tf
+
+    class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+        def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            if not training:
+                return super().call(inputs, training=training, mask=mask)
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+                inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            )
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+            return outputs
+
+    def clone(layer: Any) -> Any:
+        kind = type(layer)
+        if kind is keras.layers.BatchNormalization:
+            kind = FusedBatchNormalization
+        return kind.from_config(layer.get_config())
+
+    return keras.models.clone_model(backbone, clone_function=clone)
+
+
+def age_loss(recipe: Recipe) -> Callable[[Any, Any], Any]:
+    """Make the loss of the age distribution.
+
+    Args:
+        recipe: For `age_sigma_years` and `age_l1_weight`.
+
+    Returns:
+        A function of ages in years, shape (batch, 1), and probabilities,
+        shape (batch, 101), that gives a loss for each sample: cross-entropy
+        with a Gaussian around the label, plus the weighted absolute error of
+        the mean.
+    """
+    from keras import ops
+
+    ages = np.arange(AGE_CLASSES, dtype="float32")[None]
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        label = ops.minimum(ops.cast(y_true, "float32"), AGE_CLASSES - 1.0)
+        target = ops.exp(-0.5 * ((ages - label) / recipe.age_sigma_years) ** 2)
+        target = target / ops.sum(target, axis=-1, keepdims=True)
+        cross_entropy = -ops.sum(target * ops.log(y_pred + 1e-7), axis=-1)
+        mean = ops.sum(y_pred * ages, axis=-1, keepdims=True)
+        return cross_entropy + recipe.age_l1_weight * ops.abs(mean - label)[:, 0]
+
+    return loss
+
+
+def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]) -> None:
+    """Attach the optimizer, its learning rates and the losses."""
+    import keras
+
+    class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        def __call__(self, step: Any) -> Any:
+            from keras import ops
+
+            step = ops.cast(step, "float32")
+            rate = ops.zeros(()) + knots[-1][1]
+            for (start, low), (end, high) in reversed(list(itertools.pairwise(knots))):
+                part = (step - start) / max(end - start, 1)
+                rate = ops.where(step < end, low + part * (high - low), rate)
+            return rate
+
+    network.compile(
+        keras.optimizers.AdamW(PiecewiseLinear(), weight_decay=recipe.weight_decay),
+        loss={
+            "age": age_loss(recipe),
+            "gender": "sparse_categorical_crossentropy",
+            "race": "sparse_categorical_crossentropy",
+        },
+        loss_weights={"age": 1.0, "gender": recipe.gender_weight, "race": recipe.race_weight},
+        jit_compile=False,
+    )

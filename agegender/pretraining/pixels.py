@@ -1,0 +1,97 @@
+"""The pictures of a pretraining: decoded once, then changed anew in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agegender.images import read_image
+from agegender.model.preprocessing import InputSpec, prepare
+from agegender.pretraining.augmentation import augment
+from agegender.pretraining.recipe import Epoch
+from agegender.storage import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def frame_side(size: int, crop: float) -> int:
+    """Return the side of the whole frame when its crop is `size` pixels."""
+    return round(size / crop)
+
+
+def load_pixels(samples: pd.DataFrame, side: int, path: Path) -> NDArray[np.uint8]:
+    """Decode every sample once into a compact array on disk.
+
+    Args:
+        samples: With the column `file`.
+        side: Side of the stored frames, in pixels.
+        path: The array's file (.npy); reused when it is there.
+
+    Returns:
+        Memory-mapped RGB pixels, uint8, shape (n, side, side, 3).
+    """
+    if not path.exists():
+        with replacing(path) as part:
+            array = np.lib.format.open_memmap(
+                part, mode="w+", dtype=np.uint8, shape=(len(samples), side, side, 3)
+            )
+            for row, file in enumerate(samples["file"]):
+                array[row] = prepare(read_image(Path(file)), InputSpec(side))
+            array.flush()
+    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return pixels
+
+
+def batches(
+    samples: pd.DataFrame, pixels: NDArray[np.uint8], epoch: Epoch, *, seed: int, skip: int = 0
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield the augmented batches of one epoch.
+
+    Args:
+        samples: With `source`, `age` (NaN where unknown), `gender` and `race`
+            (-1 where unknown).
+        pixels: Frames of the samples, as `load_pixels` gives.
+        epoch: Which epoch.
+        seed: Of all chance.
+        skip: Batches at the start that are already done.
+
+    Yields:
+        (RGB float32 (batch, size, size, 3), labels, sample weights); the
+        weight of an unknown label is 0.
+    """
+    stage = epoch.stage
+    usable = np.flatnonzero(samples["source"].isin(stage.sources))
+    order = np.random.default_rng((seed, epoch.number)).permutation(usable)
+    columns = {name: samples[name].to_numpy() for name in ("age", "gender", "race")}
+    for step in range(skip, epoch.steps):
+        rows = order[step * stage.batch_size : (step + 1) * stage.batch_size]
+        images = np.stack(
+            [
+                augment(
+                    pixels[row], stage.size, np.random.default_rng((seed, epoch.number, int(row)))
+                )
+                for row in rows
+            ]
+        )
+        labels, weights = {}, {}
+        for name, column in columns.items():
+            values = column[rows].astype("float32")
+            known = ~np.isnan(values) & (values >= 0)
+            labels[name] = np.where(known, values, 0)[:, None]
+            weights[name] = known.astype("float32")
+        yield images.astype("float32"), labels, weights
+
+
+def prefetch(items: Iterator[Any]) -> Iterator[Any]:
+    """Prepare the next items in a thread while the caller works on one."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = [pool.submit(next, items, None) for _ in range(2)]
+        while (item := pending.pop(0).result()) is not None:
+            pending.append(pool.submit(next, items, None))
+            yield item

@@ -1,0 +1,240 @@
+"""The pretraining itself: a loop that can be killed at any moment and goes on.
+
+It resumes from its last checkpoint with the pictures, changes and learning rate
+that it would have had: all chance is drawn from the seed, the epoch and the
+sample's number, and the step is the optimizer's own counter, saved in the same
+file as the weights.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from agegender.config import ADULT_AGE_YEARS, workspace_dir
+from agegender.errors import RunError
+from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
+from agegender.pretraining.pixels import batches, frame_side, load_pixels, prefetch
+from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
+from agegender.storage import replacing, write_json, write_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from agegender.pretraining.samples import Samples
+
+CHECKPOINT_SECONDS = 240
+"""A kill costs at most this much work; a checkpoint takes a second or two."""
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """The folder of one pretraining and the files in it."""
+
+    folder: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recipe, JSON."""
+        return self.folder / "recipe.json"
+
+    @property
+    def samples_file(self) -> Path:
+        """The faces, Parquet (`samples.Samples.table`)."""
+        return self.folder / "samples.parquet"
+
+    @property
+    def excluded_file(self) -> Path:
+        """Extra faces that were left out, JSON (`samples.Samples.excluded`)."""
+        return self.folder / "excluded.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Network and optimizer after the last saved step, in Keras' format."""
+        return self.folder / "checkpoint.weights.h5"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row an epoch, CSV."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it was saved."""
+        return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+
+
+def find_pretraining(name: str) -> Pretraining:
+    """Return the pretraining of a name, which need not exist yet."""
+    return Pretraining(workspace_dir() / "pretraining" / name)
+
+
+def prepare_pretraining(pretraining: Pretraining, recipe: Recipe, samples: Samples) -> None:
+    """Write what a pretraining needs before its first step.
+
+    Args:
+        pretraining: Where.
+        recipe: The settings.
+        samples: The faces.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    with replacing(pretraining.samples_file) as part:
+        samples.table.to_parquet(part, index=False)
+    write_json(pretraining.excluded_file, samples.excluded)
+    # Last: a folder with a recipe is a pretraining that can start.
+    write_text(pretraining.recipe_file, recipe.to_json())
+
+
+def evaluate_network(
+    network: Any, samples: pd.DataFrame, pixels: NDArray[np.uint8], size: int
+) -> dict[str, float]:
+    """Measure age and gender on validation faces, flips averaged.
+
+    Args:
+        network: What `build_network` gave.
+        samples: Validation samples with `age` and `gender`.
+        pixels: Their frames.
+        size: Side of the input, in pixels.
+
+    Returns:
+        `age_mae` in years, `gender_accuracy` and `adult_gender_accuracy`.
+    """
+    margin = (pixels.shape[1] - size) // 2
+    ages, genders = [], []
+    for start in range(0, len(samples), 128):
+        part = pixels[start : start + 128, margin : margin + size, margin : margin + size]
+        images = part.astype("float32")
+        outputs = [network(view, training=False) for view in (images, images[:, :, ::-1])]
+        ages.append(np.mean([np.asarray(output["age"]) for output in outputs], axis=0))
+        genders.append(np.mean([np.asarray(output["gender"]) for output in outputs], axis=0))
+    age = np.concatenate(ages) @ np.arange(AGE_CLASSES)
+    correct = np.concatenate(genders).argmax(axis=1) == samples["gender"].to_numpy()
+    adult = samples["age"].to_numpy() >= ADULT_AGE_YEARS
+    return {
+        "age_mae": float(np.abs(age - samples["age"].to_numpy()).mean()),
+        "gender_accuracy": float(correct.mean()),
+        "adult_gender_accuracy": float(correct[adult].mean()),
+    }
+
+
+def pretrain(
+    pretraining: Pretraining,
+    *,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> bool:
+    """Train, or go on training, until the recipe is done.
+
+    Args:
+        pretraining: What `prepare_pretraining` wrote; everything else is
+            written beside it.
+        on_epoch: Called with each new row of `metrics.csv`.
+        on_step: Called with (step, all steps, loss) after each step.
+        should_stop: Asked after each step; when true, a checkpoint is written
+            and the function returns.
+
+    Returns:
+        True when the recipe is done, False when it was stopped.
+
+    Raises:
+        RunError: If another process is training in the same folder.
+        StorageError: If the disk refuses; the last checkpoint stays.
+    """
+    lock = FileLock(pretraining.folder / "run.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise RunError(
+            f"{pretraining.folder} is being trained by another process; wait for it or stop it."
+        ) from error
+    with lock:
+        return _train(
+            pretraining,
+            on_epoch or (lambda row: None),
+            on_step or (lambda step, total, loss: None),
+            should_stop or (lambda: False),
+        )
+
+
+def _train(
+    pretraining: Pretraining,
+    on_epoch: Callable[[dict[str, Any]], None],
+    on_step: Callable[[int, int, float], None],
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Run every step that the checkpoint has not seen."""
+    recipe = pretraining.recipe
+    samples = pd.read_parquet(pretraining.samples_file)
+    train, validation = (
+        samples[samples["split"] == split].reset_index(drop=True)
+        for split in ("train", "validation")
+    )
+    epochs = plan_epochs(recipe, train["source"])
+    total = epochs[-1].first_step + epochs[-1].steps
+    network = build_network(recipe)
+    compile_network(network, recipe, learning_rate_knots(recipe, epochs))
+    if pretraining.checkpoint.exists():
+        network.load_weights(pretraining.checkpoint)
+    step = int(network.optimizer.iterations)
+    saved = time.monotonic()
+
+    for epoch in epochs:
+        if epoch.first_step + epoch.steps <= step:
+            continue
+        size, side = epoch.stage.size, frame_side(epoch.stage.size, recipe.crop)
+        pixels = load_pixels(train, side, pretraining.folder / f"train-{side}.npy")
+        losses = []
+        for images, labels, weights in prefetch(
+            batches(train, pixels, epoch, seed=recipe.seed, skip=step - epoch.first_step)
+        ):
+            losses.append(float(network.train_on_batch(images, labels, weights)[0]))
+            step += 1
+            on_step(step, total, losses[-1])
+            stopping = should_stop()
+            if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_checkpoint(network, pretraining.checkpoint)
+                saved = time.monotonic()
+            if stopping:
+                return False
+        held_out = load_pixels(validation, side, pretraining.folder / f"validation-{side}.npy")
+        row = {
+            "epoch": epoch.number + 1,
+            "size": size,
+            "loss": float(np.mean(losses)),
+            **evaluate_network(network, validation, held_out, size),
+        }
+        # The row comes first: a kill between the two repeats an epoch's end
+        # and its row, where the other order would lose the row.
+        _append_row(pretraining.metrics_file, row)
+        save_checkpoint(network, pretraining.checkpoint)
+        on_epoch(row)
+    return True
+
+
+def _append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to a CSV, in place of an older row of the same epoch."""
+    table = pd.DataFrame([row])
+    if path.exists():
+        earlier = pd.read_csv(path)
+        table = pd.concat([earlier[earlier["epoch"] < row["epoch"]], table])
+    write_text(path, table.to_csv(index=False))
+
+
+def save_checkpoint(network: Any, path: Path) -> None:
+    """Write network and optimizer so that the file is whole or unchanged.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    with replacing(path) as part:
+        network.save_weights(part)

@@ -1,0 +1,126 @@
+"""The recipe of a pretraining: its settings and the plan that follows from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from agegender.config import SEED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs at one image size.
+
+    Attributes:
+        size: Side of the input, in pixels.
+        epochs: Passes over the stage's samples.
+        sources: Names of the sets of faces that are used.
+        learning_rate: At the stage's first step.
+        final_learning_rate: At its last step; linear between.
+        batch_size: Faces a step.
+    """
+
+    size: int
+    epochs: int
+    sources: tuple[str, ...]
+    learning_rate: float
+    final_learning_rate: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The recipe. The defaults are those of the shipped weights.
+
+    Attributes:
+        stages: In order of training.
+        crop: Share of the frame that the model sees (`InputSpec.crop`).
+        weight_decay: AdamW's.
+        warmup_steps: Steps over which the first learning rate is reached.
+        age_sigma_years: Width of the Gaussian that an age label becomes.
+        age_l1_weight: Weight of the L1 loss of the mean age, per year.
+        gender_weight: Weight of gender's cross-entropy.
+        race_weight: Weight of the race group's cross-entropy.
+        seed: Of all chance.
+    """
+
+    stages: tuple[Stage, ...]
+    crop: float = 0.875
+    weight_decay: float = 0.05
+    warmup_steps: int = 300
+    age_sigma_years: float = 2.5
+    age_l1_weight: float = 0.1
+    gender_weight: float = 2.0
+    race_weight: float = 0.5
+    seed: int = SEED
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        stages = tuple(
+            Stage(**{**stage, "sources": tuple(stage["sources"])}) for stage in values["stages"]
+        )
+        return cls(**{**values, "stages": stages})
+
+    def to_json(self) -> str:
+        """Write every setting as JSON."""
+        return json.dumps(asdict(self), indent=2)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over a stage's samples, in the order of the whole plan."""
+
+    number: int
+    stage: Stage
+    first_step: int
+    steps: int
+
+
+def plan_epochs(recipe: Recipe, sources: pd.Series[str]) -> list[Epoch]:
+    """Lay out every epoch of a recipe.
+
+    Args:
+        recipe: The recipe.
+        sources: Name of the set of each sample.
+
+    Returns:
+        The epochs with their first optimizer step and number of steps.
+    """
+    epochs: list[Epoch] = []
+    step = 0
+    for stage in recipe.stages:
+        steps = int(sources.isin(stage.sources).sum()) // stage.batch_size
+        for _ in range(stage.epochs):
+            epochs.append(Epoch(len(epochs), stage, step, steps))
+            step += steps
+    return epochs
+
+
+def learning_rate_knots(recipe: Recipe, epochs: list[Epoch]) -> list[tuple[int, float]]:
+    """Return (step, learning rate) points between which the rate is linear."""
+    knots: list[tuple[int, float]] = [(0, 0.0)]
+    for stage in recipe.stages:
+        own = [epoch for epoch in epochs if epoch.stage is stage]
+        if not own:
+            continue
+        start = max(own[0].first_step, recipe.warmup_steps if len(knots) == 1 else 0)
+        knots.append((start, stage.learning_rate))
+        knots.append((own[-1].first_step + own[-1].steps, stage.final_learning_rate))
+    return knots
+
+
+SHIPPED_RECIPE = Recipe(
+    stages=(
+        Stage(64, 6, ("utkface", "all_age_faces", "celeba"), 1.5e-3, 8e-4, 128),
+        Stage(112, 2, ("utkface", "all_age_faces"), 8e-4, 5e-4, 64),
+        Stage(112, 4, ("utkface",), 5e-4, 1e-6, 64),
+    )
+)
+"""What made the shipped weights; see docs/model-development.md for what else was tried."""

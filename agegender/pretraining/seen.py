@@ -1,0 +1,77 @@
+"""Which faces a set of weights was trained on, kept beside it as hashes.
+
+A face that the backbone has seen must not count when the model is measured,
+whatever folder it comes from. Only hashes travel, never pictures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agegender.dataset.duplicates import near_matches
+from agegender.errors import InvalidModelError
+from agegender.storage import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+SEEN_NAME = "seen.npy"
+"""Name of the file beside the weights."""
+
+CONTENT_BYTES = 8
+"""Of the SHA-256: among a million faces, two share these by chance once in 40 million."""
+
+PERCEPTUAL_BYTES = 32
+
+
+def write_seen(samples: pd.DataFrame, path: Path) -> None:
+    """Write the hashes of the faces that weights were trained on.
+
+    Args:
+        samples: With `sha256` and `phash` (64 hexadecimal digits each).
+        path: The file (.npy): uint8, shape (n, 40), a face a row, sorted.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    rows = sorted(
+        sha256[: 2 * CONTENT_BYTES] + phash
+        for sha256, phash in zip(samples["sha256"], samples["phash"], strict=True)
+    )
+    table = np.frombuffer(bytes.fromhex("".join(rows)), np.uint8)
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, table.reshape(len(rows), CONTENT_BYTES + PERCEPTUAL_BYTES))
+
+
+def is_seen(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:
+    """Tell which faces weights were trained on, exactly or nearly.
+
+    Args:
+        faces: With `sha256` and `phash`.
+        path: What `write_seen` wrote.
+
+    Returns:
+        True for each face whose content is that of a train face, or whose
+        perceptual hash is near one (`duplicates.near_matches`); shape (n,).
+
+    Raises:
+        InvalidModelError: If the file is damaged.
+    """
+    try:
+        table = np.load(path, allow_pickle=False)
+        seen = {row.tobytes() for row in table[:, :CONTENT_BYTES]}
+        hashes = [row.tobytes().hex() for row in table[:, CONTENT_BYTES:]]
+    except (OSError, ValueError, EOFError, IndexError) as error:
+        raise InvalidModelError(
+            f"{path} cannot be read ({error}); fetch the shipped weights again."
+        ) from error
+    result = np.array(
+        [bytes.fromhex(sha256[: 2 * CONTENT_BYTES]) in seen for sha256 in faces["sha256"]], bool
+    )
+    for row, _ in near_matches(faces["phash"].tolist(), hashes):
+        result[row] = True
+    return result

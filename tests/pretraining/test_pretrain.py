@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from agegender.errors import RunError, StorageError
+from agegender.pretraining import pretrain as module
+from agegender.pretraining.pixels import batches, load_pixels
+from agegender.pretraining.pretrain import Pretraining, prepare_pretraining, pretrain
+from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
+from agegender.pretraining.samples import Samples
+
+RECIPE = Recipe((Stage(32, 2, ("utkface", "extra"), 1e-3, 1e-4, 8),), crop=1.0, warmup_steps=2)
+
+
+@pytest.fixture
+def pretraining(make_faces: Callable[..., Path], tmp_path: Path) -> Pretraining:
+    files = sorted(make_faces(32).iterdir())
+    labels = [file.name.split("_") for file in files]
+    table = pd.DataFrame(
+        {
+            "source": ["utkface"] * 26 + ["extra"] * 6,
+            "file": [str(file) for file in files],
+            "age": [float(parts[0]) for parts in labels],
+            "gender": [int(parts[1]) for parts in labels],
+            "race": [int(parts[2]) for parts in labels],
+            "split": ["train"] * 20 + ["validation"] * 6 + ["train"] * 6,
+        }
+    )
+    table.loc[26:, "age"] = np.nan
+    table.loc[26:, "race"] = -1
+    folder = Pretraining(tmp_path / "pretraining")
+    prepare_pretraining(folder, RECIPE, Samples(table, {"extra": 3}))
+    return folder
+
+
+def train_samples(pretraining: Pretraining) -> pd.DataFrame:
+    table = pd.read_parquet(pretraining.samples_file)
+    return table[table["split"] == "train"].reset_index(drop=True)
+
+
+def test_batches_after_a_resume_are_those_of_an_uninterrupted_epoch(
+    pretraining: Pretraining,
+) -> None:
+    samples = train_samples(pretraining)
+    pixels = load_pixels(samples, 32, pretraining.folder / "pixels.npy")
+    epoch = plan_epochs(RECIPE, samples["source"])[1]
+    whole = list(batches(samples, pixels, epoch, seed=1))
+    rest = list(batches(samples, pixels, epoch, seed=1, skip=2))
+    assert len(whole) == 3
+    assert np.array_equal(whole[2][0], rest[0][0])
+    assert np.array_equal(whole[2][1]["age"], rest[0][1]["age"])
+
+
+def test_unknown_labels_weigh_nothing(pretraining: Pretraining) -> None:
+    samples = train_samples(pretraining)
+    pixels = load_pixels(samples, 32, pretraining.folder / "pixels.npy")
+    epoch = plan_epochs(RECIPE, samples["source"])[0]
+    weights = [batch[2] for batch in batches(samples, pixels, epoch, seed=1)]
+    for name, unknown in (("age", 6), ("race", 6), ("gender", 0)):
+        zeros = sum(int((batch[name] == 0).sum()) for batch in weights)
+        # 24 of the 26 faces fit into whole batches.
+        assert unknown - 2 <= zeros <= unknown
+
+
+@pytest.mark.slow
+def test_a_stopped_pretraining_goes_on_where_it_was(
+    pretraining: Pretraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    stopped = pretrain(
+        pretraining, on_step=lambda step, *_: steps.append(step), should_stop=lambda: steps == [1]
+    )
+    assert not stopped
+    assert pretraining.checkpoint.exists()
+    assert not pretraining.metrics_file.exists()
+
+    whole = pretraining.checkpoint.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full_disk)
+        with pytest.raises(StorageError, match="disk is full"):
+            pretrain(pretraining, should_stop=lambda: True)
+    assert pretraining.checkpoint.read_bytes() == whole
+
+    assert pretrain(pretraining, on_step=lambda step, *_: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 6]
+    metrics = pd.read_csv(pretraining.metrics_file)
+    assert metrics["epoch"].tolist() == [1, 2]
+    assert metrics["loss"].gt(0).all()
+    assert metrics["age_mae"].between(0, 100).all()
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_two_processes_do_not_train_in_one_folder(pretraining: Pretraining) -> None:
+    with (
+        FileLock(pretraining.folder / "run.lock"),
+        pytest.raises(RunError, match="another process"),
+    ):
+        pretrain(pretraining)
+
+
+def test_a_repeated_epoch_replaces_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    for epoch, loss in ((1, 3.0), (2, 2.0), (2, 1.5)):
+        module._append_row(path, {"epoch": epoch, "loss": loss})
+    assert pd.read_csv(path)["loss"].tolist() == [3.0, 1.5]

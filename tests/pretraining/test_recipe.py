@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pandas as pd
+
+from agegender.pretraining.recipe import Recipe, Stage, learning_rate_knots, plan_epochs
+
+STAGES = (
+    Stage(32, 2, ("utkface", "extra"), 1e-3, 5e-4, 4),
+    Stage(64, 1, ("utkface",), 5e-4, 1e-6, 2),
+)
+SOURCES = pd.Series(["utkface"] * 6 + ["extra"] * 4 + ["other"] * 100)
+
+
+def test_recipe_survives_json() -> None:
+    recipe = Recipe(STAGES, gender_weight=3.0)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_plan_counts_only_the_faces_of_a_stages_sources() -> None:
+    epochs = plan_epochs(Recipe(STAGES), SOURCES)
+    assert [(epoch.first_step, epoch.steps) for epoch in epochs] == [(0, 2), (2, 2), (4, 3)]
+    assert [epoch.stage.size for epoch in epochs] == [32, 32, 64]
+
+
+def test_learning_rate_rises_from_zero_and_ends_at_the_last_stages_rate() -> None:
+    recipe = Recipe(STAGES, warmup_steps=1)
+    knots = learning_rate_knots(recipe, plan_epochs(recipe, SOURCES))
+    assert knots == [(0, 0.0), (1, 1e-3), (4, 5e-4), (4, 5e-4), (7, 1e-6)]

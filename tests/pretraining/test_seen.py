@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agegender.errors import InvalidModelError
+from agegender.pretraining.seen import is_seen, write_seen
+
+
+def faces(count: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "sha256": [hashlib.sha256(rng.bytes(8)).hexdigest() for _ in range(count)],
+            "phash": [rng.bytes(32).hex() for _ in range(count)],
+        }
+    )
+
+
+def test_exact_and_near_faces_are_seen_and_new_ones_are_not(tmp_path: Path) -> None:
+    train, new = faces(50, 1), faces(50, 2)
+    write_seen(train, tmp_path / "seen.npy")
+    near = new.head(1).copy()
+    bits = bytearray(bytes.fromhex(train["phash"][7]))
+    bits[3] ^= 0b101
+    near["phash"] = bits.hex()
+    exact = new.tail(1).assign(sha256=train["sha256"][9])
+    asked = pd.concat([new, near, exact], ignore_index=True)
+    assert is_seen(asked, tmp_path / "seen.npy").tolist() == [False] * 50 + [True, True]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY cut short", b"text"])
+def test_a_damaged_list_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "seen.npy").write_bytes(content)
+    with pytest.raises(InvalidModelError, match=r"seen\.npy cannot be read"):
+        is_seen(faces(1, 1), tmp_path / "seen.npy")
