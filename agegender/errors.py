@@ -35,3 +35,7 @@ class RunError(AgeGenderError):
 
 class StorageError(AgeGenderError):
     """Something could not be written (disk full, read-only file system)."""
+
+
+class StoppedError(AgeGenderError):
+    """Work was stopped on request before it was done; it can go on later."""

@@ -70,9 +70,20 @@ def build_model(size: int) -> Any:
         A `keras.Model` from RGB 0..255, float32, shape (batch, size, size, 3),
         to the dictionary that `build_heads` describes. Weights are random.
     """
+    return attach_heads(build_backbone(size))
+
+
+def attach_heads(backbone: Any) -> Any:
+    """Put new heads on a backbone, in one flat graph that shares its layers.
+
+    Args:
+        backbone: What `build_backbone` returned.
+
+    Returns:
+        The `keras.Model` that `build_model` describes; its heads are random.
+    """
     import keras
 
-    backbone = build_backbone(size)
     return keras.Model(backbone.input, _heads(backbone.output, 0.0), name="agegender")
 
 
@@ -83,9 +94,9 @@ def _heads(features: Any, dropout: float) -> dict[str, Any]:
     # float32 throughout: in bfloat16 ages above 64 come in steps of half a year.
     hidden = features
     for number, units in enumerate(TRUNK_UNITS, start=1):
-        hidden = layers.Dense(
-            units, activation="relu", name=f"dense_{units}", dtype="float32"
-        )(hidden)
+        hidden = layers.Dense(units, activation="relu", name=f"dense_{units}", dtype="float32")(
+            hidden
+        )
         if dropout:
             hidden = layers.Dropout(dropout, name=f"dropout_{number}", dtype="float32")(hidden)
     return {
