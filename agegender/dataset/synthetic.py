@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from agegender.config import SEED
+from agegender.dataset.archives import is_empty_folder
 from agegender.dataset.drawing.face import draw_face
-from agegender.storage import replacing, storage_errors
+from agegender.errors import DatasetError
+from agegender.storage import replacing
 
 DEMO_MARKER = "DEMO-FACES.txt"
 """Its presence in a dataset folder says that the faces there are drawn."""
@@ -67,7 +69,7 @@ def draw_demo_faces(
     another age.
 
     Args:
-        dest: The folder to make; one that exists is replaced.
+        dest: The folder to make. An earlier demo set there is replaced.
         count: Number of faces, at least 10.
         seed: Source of all chance.
         on_progress: Called with (faces drawn, faces in all).
@@ -77,11 +79,14 @@ def draw_demo_faces(
 
     Raises:
         ValueError: If `count` is below 10.
+        DatasetError: If `dest` holds anything but a demo set.
         StorageError: If the disk refuses.
     """
     if count < 10:
         raise ValueError(f"count is {count}, but must be at least 10")
-    with replacing(dest) as part, storage_errors(dest):
+    if dest.exists() and not (dest / DEMO_MARKER).exists() and not is_empty_folder(dest):
+        raise DatasetError(f"{dest} holds something else already; choose another folder.")
+    with replacing(dest) as part:
         part.mkdir()
         _draw_folder(part, count, seed, on_progress)
     return dest

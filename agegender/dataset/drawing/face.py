@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agegender.config import FRAME_SIZE, GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES
+from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES
 from agegender.dataset.drawing.canvas import Canvas, Color, arc, mix, pick, ramp
 from agegender.dataset.drawing.hair import (
     draw_beard,
@@ -81,7 +81,9 @@ def _draw_backdrop(
 ) -> None:
     pattern = rng.integers(6)
     if pattern == 0:
-        canvas.ellipse(*rng.uniform(-30, 30, 2), *([rng.uniform(70, 92)] * 2), accent)
+        x, y = rng.uniform(-30, 30, 2)
+        radius = rng.uniform(70, 92)
+        canvas.ellipse(x, y, radius, radius, accent)
     elif pattern == 1:
         low, high = rng.uniform(-110, 110, 2)
         canvas.polygon([(-100, low), (100, high), (100, 100), (-100, 100)], accent)
@@ -97,7 +99,8 @@ def _draw_backdrop(
             canvas.polygon([*corners, (left + width - lean, 100), (left - lean, 100)], accent)
     elif pattern == 4:
         for x, y in rng.uniform(-95, 95, (9, 2)):
-            canvas.ellipse(x, y, *([rng.uniform(8, 24)] * 2), accent)
+            radius = rng.uniform(8, 24)
+            canvas.ellipse(x, y, radius, radius, accent)
     else:
         x = rng.choice([-100, 100])
         for radius, share in ((190, 0.35), (140, 0.65), (85, 1.0)):
@@ -235,7 +238,8 @@ def _draw_mouth(canvas: Canvas, look: Look, rng: np.random.Generator) -> None:
         if look.age >= 1:
             canvas.polygon(arc(0, y - 2, wide - 1.5, 4, 0, 180), WHITE)
     elif mood == "calm":
-        canvas.stroke([(-wide * 0.8, y), (0, y + 0.8), (wide * 0.8, y)], 4.4 if made_up else 2.8, lip)
+        line = [(-wide * 0.8, y), (0, y + 0.8), (wide * 0.8, y)]
+        canvas.stroke(line, 4.4 if made_up else 2.8, lip)
     elif mood == "smirk":
         curve = [(-wide * 0.8, y + 1), (0, y + 2.2), (wide * 0.7, y - 1), (wide, y - 4)]
         canvas.stroke(curve, 4.2 if made_up else 2.8, lip)

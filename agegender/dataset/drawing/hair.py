@@ -44,9 +44,9 @@ def draw_hair_in_front(canvas: Canvas, look: Look) -> None:
     style, width, hair = look.style, look.half_width, look.hair
     brow = look.eye_y - 17 * look.eye_size
     if style == "tuft":
-        for lean in (-9, 0, 10):
-            tip = [(0, look.top + 7), (lean * 0.6, look.top - 5), (lean, look.top - 11)]
-            canvas.stroke(tip, 3.2, hair)
+        for lean in (-9.0, 0.0, 10.0):
+            strand = [(0.0, look.top + 7), (lean * 0.6, look.top - 5), (lean, look.top - 11)]
+            canvas.stroke(strand, 3.2, hair)
     elif style == "fuzz":
         soft = mix(look.skin, hair, 0.45)
         canvas.polygon(_cap(look, thickness=1.5, edge=look.top + 17, dip=-4), soft)
