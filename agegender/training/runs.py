@@ -1,0 +1,279 @@
+"""The runs in the workspace: made, started, stopped, resumed, found, deleted.
+
+A training is a process of its own that leads its own session, so that Ctrl-C
+in the terminal that serves the app, a reload or a restart of the app does not
+end it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock
+
+from agegender import __version__
+from agegender.config import PROJECT_DIR, SHIPPED_DIR, SPLIT_VERSION, workspace_dir
+from agegender.errors import DatasetError, ModelNotFoundError, RunError
+from agegender.model.weights import IMAGENET, find_weights
+from agegender.storage import replacing, storage_errors, write_json, write_text
+from agegender.training.config import TrainConfig
+from agegender.training.run import START_SECONDS, Run, RunState
+
+__all__ = [
+    "Run",
+    "RunState",
+    "check_inputs",
+    "create_run",
+    "default_run",
+    "delete_run",
+    "find_run",
+    "list_runs",
+    "prepare_resume",
+    "resume_run",
+    "shipped_run",
+    "start_run",
+    "starting",
+    "stop_run",
+]
+
+RESUMABLE = ("stopped", "failed", "interrupted")
+
+LIBRARIES = ("tensorflow", "keras", "numpy")
+
+
+def runs_dir() -> Path:
+    """Return the folder that holds the user's runs."""
+    return workspace_dir() / "runs"
+
+
+def create_run(config: TrainConfig) -> Run:
+    """Make the folder of a new run; nothing is trained yet.
+
+    Args:
+        config: Its settings.
+
+    Returns:
+        The run; a process has to take it up.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    now = time.time()
+    name = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(2)}"
+    versions = {
+        "agegender": __version__,
+        "python": platform.python_version(),
+        **{library: version(library) for library in LIBRARIES},
+        "split": SPLIT_VERSION,
+    }
+    folder = runs_dir() / name
+    with replacing(folder) as part:
+        part.mkdir()
+        write_text(part / "config.json", config.to_json() + "\n")
+        write_json(part / "versions.json", versions)
+        Run(part).write_state(RunState("running", started=now, phase_started=now, updated=now))
+    return Run(folder)
+
+
+def list_runs() -> list[Run]:
+    """Return the user's runs, newest first, damaged ones included."""
+    if not runs_dir().is_dir():
+        return []
+    folders = [path for path in runs_dir().iterdir() if path.is_dir() and path.name[0] != "."]
+    return [Run(folder) for folder in sorted(folders, key=lambda path: path.name, reverse=True)]
+
+
+def shipped_run() -> Run | None:
+    """Return the run that travels with the package, if there is one."""
+    run = Run(SHIPPED_DIR / "run")
+    return run if run.heads_file.exists() else None
+
+
+def find_run(run_id: str) -> Run:
+    """Return a run by its id; "shipped" is the one that travels with the package.
+
+    Raises:
+        RunError: If there is none of that id.
+    """
+    if run_id == "shipped" and (shipped := shipped_run()) is not None:
+        return shipped
+    for run in list_runs():
+        if run.id == run_id:
+            return run
+    raise RunError(
+        f"There is no run {run_id!r} in {runs_dir()}; `python -m agegender runs list` names them."
+    )
+
+
+def default_run() -> Run:
+    """Return the newest finished run of the user's, else the shipped one.
+
+    Raises:
+        ModelNotFoundError: If there is neither.
+    """
+    for run in list_runs():
+        if run.state.status == "finished":
+            return run
+    if (shipped := shipped_run()) is not None:
+        return shipped
+    raise ModelNotFoundError(
+        "There is no trained model yet: train one on the Training page or with "
+        "`python -m agegender train`."
+    )
+
+
+def delete_run(run: Run) -> None:
+    """Remove a run with everything in its folder.
+
+    Raises:
+        RunError: If it is at work, or is the shipped one.
+        StorageError: If the disk refuses.
+    """
+    if run.is_shipped:
+        raise RunError("The shipped run is part of the project and cannot be deleted.")
+    if run.is_alive():
+        raise RunError(f"Run {run.id} is at work; stop it before deleting it.")
+    hidden = run.folder.with_name(f".deleted-{run.folder.name}")
+    with storage_errors(run.folder):
+        # In one step, so that a kill leaves no half run behind.
+        run.folder.rename(hidden)
+        shutil.rmtree(hidden)
+
+
+def start_run(config: TrainConfig) -> Run:
+    """Train in a process of its own.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        The run, at work.
+
+    Raises:
+        DatasetError: If the dataset folder is missing.
+        ModelNotFoundError, InvalidModelError: If the backbone is missing or damaged.
+        RunError: If another run is at work, or the process does not start.
+        StorageError: If the disk refuses.
+    """
+    check_inputs(config)
+    with starting():
+        run = create_run(config)
+        _launch(run)
+    return run
+
+
+def check_inputs(config: TrainConfig) -> None:
+    """Refuse at once what a training would trip over.
+
+    Raises:
+        DatasetError, ModelNotFoundError, InvalidModelError: See `start_run`.
+    """
+    if not Path(config.dataset).is_dir():
+        raise DatasetError(
+            f"There is no dataset folder {config.dataset}; get the faces with "
+            "`python download_dataset.py`, or name another folder."
+        )
+    if config.backbone != IMAGENET:  # which the run itself downloads
+        find_weights(config.backbone)
+
+
+def resume_run(run: Run) -> Run:
+    """Go on with a run that was stopped, failed or was interrupted.
+
+    Raises:
+        RunError: If it cannot be resumed, or another run is at work.
+        StorageError: If the disk refuses.
+    """
+    with starting():
+        prepare_resume(run)
+        _launch(run)
+    return run
+
+
+def prepare_resume(run: Run) -> None:
+    """Check that a run can go on, and mark it as starting.
+
+    Raises:
+        RunError: If it cannot be resumed.
+    """
+    status = run.state.status
+    if run.is_shipped or status not in RESUMABLE:
+        raise RunError(f"Run {run.id} is {status} and cannot be resumed; start a new one.")
+    with storage_errors(run.folder):
+        run.stop_file.unlink(missing_ok=True)
+    now = time.time()
+    run.write_state(RunState("running", started=now, phase_started=now, updated=now))
+
+
+def stop_run(run: Run) -> None:
+    """Ask a run to stop; it does so within seconds and can be resumed.
+
+    Raises:
+        RunError: If it is not at work.
+        StorageError: If the disk refuses.
+    """
+    if not run.is_alive():
+        raise RunError(f"Run {run.id} is not at work ({run.state.status}); nothing to stop.")
+    write_text(run.stop_file, "")
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Hold off every other start, and refuse this one while a run is at work.
+
+    Raises:
+        RunError: If a run is at work.
+    """
+    with storage_errors(runs_dir()):
+        runs_dir().mkdir(parents=True, exist_ok=True)
+        lock = FileLock(runs_dir() / ".start.lock", timeout=START_SECONDS)
+        lock.acquire()
+    try:
+        for run in list_runs():
+            if run.is_alive():
+                raise RunError(
+                    f"Run {run.id} is still at work; wait for it, or stop it with "
+                    f"`python -m agegender runs stop {run.id}`."
+                )
+        yield
+    finally:
+        lock.release()
+
+
+def _launch(run: Run) -> None:
+    """Start the run's process and wait until it holds the run's lock."""
+    path = os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH")]))
+    with storage_errors(run.log_file), run.log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agegender", "train", "--run", str(run.folder.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+    # Reaps the process when it ends, so that it does not stay as a zombie.
+    threading.Thread(target=process.wait, daemon=True).start()
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if run.is_alive():
+            return
+        time.sleep(0.05)
+    if run.state.phase == "starting":
+        lines = run.log_file.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "no output")
+        message = f"The training did not start ({last.strip()}); see {run.log_file}."
+        run.write_state(replace(run.state, status="failed", message=message))
+        raise RunError(message)
