@@ -1,0 +1,171 @@
+"""Grad-CAM for both heads: which parts of the picture an answer rests on.
+
+The method is that of Selvaraju et al., "Grad-CAM: Visual Explanations from Deep
+Networks via Gradient-based Localization", ICCV 2017, equations 1 and 2: the
+channels of a convolutional layer are added up, each weighted by the mean
+gradient of the answer with respect to it. For a regression the sign is kept,
+since "what makes the face look younger" is half of the explanation; for a class
+only what speaks for it is kept, on its logit, before the softmax mixes the two.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agegender.config import GENDER_NAMES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MIN_CELLS = 7
+"""Cells per side that a layer must have; a coarser map points at nothing."""
+
+_explainers: weakref.WeakKeyDictionary[Any, Explainer] = weakref.WeakKeyDictionary()
+_explainers_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Heatmaps for one face, averaged over the face and its mirror image.
+
+    The maps have the layer's own resolution; `overlay.resize_heatmap` enlarges
+    them. They lie over the square that `prepare` cuts out, not over the frame.
+
+    Attributes:
+        age: Signed, float32, shape (rows, columns), in [-1, 1]. Above 0: raises
+            the predicted years; below 0: lowers them. Divided by its own largest
+            absolute value.
+        male: What speaks for "male", float32, same shape, in [0, 1].
+        female: What speaks for "female", the same. Both are divided by the larger
+            of their two maxima, so that their strengths can be compared; a map is
+            all zeros when nothing speaks for its class.
+        layer: Name of the layer that the maps come from.
+    """
+
+    age: NDArray[np.float32]
+    male: NDArray[np.float32]
+    female: NDArray[np.float32]
+    layer: str
+
+    def gender(self, name: str) -> NDArray[np.float32]:
+        """Return the map of a gender by its name.
+
+        Raises:
+            ValueError: If the name is not in `GENDER_NAMES`.
+        """
+        if name not in GENDER_NAMES:
+            raise ValueError(f"gender is {name!r}, but must be one of {GENDER_NAMES}")
+        return self.male if name == "male" else self.female
+
+
+def explain(model: Any, rgb: NDArray[np.uint8]) -> Explanation:
+    """Compute the heatmaps of both heads for one face.
+
+    The graph is compiled at the first call for a model and kept as long as the
+    model lives; later calls from any thread use it.
+
+    Args:
+        model: What `build_model` returns, or another flat two-headed `keras.Model`
+            with layers `age` and `gender` (a `Dense` with softmax).
+        rgb: The face as `prepare` gives it: RGB, uint8, shape (size, size, 3).
+
+    Returns:
+        Maps of the average of the answers for the face and its mirror image.
+
+    Raises:
+        ValueError: If the picture has another shape than the model's input.
+    """
+    with _explainers_lock:
+        explainer = _explainers.get(model)
+        if explainer is None:
+            explainer = _explainers[model] = Explainer(model)
+    return explainer(rgb)
+
+
+def heatmap_layer(model: Any) -> Any:
+    """Choose the layer to explain from: the last with at least 7 x 7 cells.
+
+    Later layers know more about the answer, earlier ones know better where. At
+    224 pixels this is the last residual block of ResNet50 (`conv5_block3_out`),
+    at 112 that of its fourth stage. Where no layer has that many cells, the last
+    of those with the most.
+
+    Args:
+        model: A flat `keras.Model` over pictures.
+
+    Raises:
+        ValueError: If no layer behind the first convolution keeps the picture's
+            two dimensions.
+    """
+    spatial = []
+    for layer in model.layers:
+        shape = layer.output.shape
+        # Before the first weights there is only the picture itself.
+        if len(shape) == 4 and (layer.weights or spatial):
+            spatial.append((min(shape[1], shape[2]), layer))
+    if not spatial:
+        raise ValueError(f"model {model.name!r} has no convolutional layer to explain")
+    wanted = min(MIN_CELLS, max(cells for cells, _ in spatial))
+    return [layer for cells, layer in spatial if cells >= wanted][-1]
+
+
+class Explainer:
+    """Grad-CAM of one model, compiled once and safe to call from several threads."""
+
+    def __init__(self, model: Any) -> None:
+        import keras
+        import tensorflow as tf
+
+        layer, gender = heatmap_layer(model), model.get_layer("gender")
+        graph = keras.Model(
+            model.inputs, [layer.output, model.get_layer("age").output, gender.input]
+        )
+        self.layer: str = layer.name
+        self.input_shape: tuple[int, int, int] = tuple(model.inputs[0].shape[1:])
+
+        def weighted_maps(rgb: Any) -> Any:
+            with tf.GradientTape(persistent=True) as tape:
+                # Nothing else would be recorded when all weights are frozen.
+                tape.watch(rgb)
+                cells, years, trunk = graph(rgb, training=False)
+                logits = tf.matmul(trunk, gender.kernel) + gender.bias
+                # One sum per answer: the faces of a batch do not see each other.
+                answers = [tf.reduce_sum(years)]
+                answers += [tf.reduce_sum(logits[:, index]) for index in range(len(GENDER_NAMES))]
+            maps = []
+            for answer in answers:
+                gradient = tape.gradient(answer, cells)
+                weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+                maps.append(tf.reduce_sum(weights * cells, axis=-1))
+            return tf.cast(tf.stack(maps, axis=1), tf.float32)
+
+        signature = [tf.TensorSpec((2, *self.input_shape), tf.float32)]
+        self._weighted_maps = tf.function(weighted_maps, input_signature=signature)
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Explanation:
+        """Explain one face; see `explain`."""
+        if rgb.shape != self.input_shape:
+            raise ValueError(
+                f"the picture has shape {rgb.shape}, but the model takes {self.input_shape}"
+            )
+        views = np.stack([rgb, rgb[:, ::-1]]).astype(np.float32)
+        plain, mirrored = np.asarray(self._weighted_maps(views))
+        age, male, female = (plain + mirrored[:, :, ::-1]) / 2
+        male, female = male.clip(min=0), female.clip(min=0)
+        gender_scale = max(male.max(), female.max())
+        return Explanation(
+            age=_divide(age, np.abs(age).max()),
+            male=_divide(male, gender_scale),
+            female=_divide(female, gender_scale),
+            layer=self.layer,
+        )
+
+
+def _divide(heatmap: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """Divide a map by a scale; a map of zeros stays one."""
+    return np.asarray(heatmap / scale if scale > 0 else heatmap, dtype=np.float32)
