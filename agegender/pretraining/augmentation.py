@@ -31,14 +31,14 @@ def augment(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> ND
     """
     image = _move(frame, size, rng)
     image = _recolor(image, rng)
-    if rng.random() < 0.20:
+    if rng.random() < 0.15:
         image = _blur(image, rng)
-    if rng.random() < 0.10:
+    if rng.random() < 0.07:
         noise = rng.normal(0, rng.uniform(3, 15), image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.15:
+    if rng.random() < 0.10:
         image = _compress(image, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.10:
         image = _erase(image, rng)
     return image
 
@@ -46,8 +46,8 @@ def augment(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> ND
 def _move(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Flip, turn, scale, stretch and shift in one resampling."""
     side = frame.shape[0]
-    angle = np.deg2rad(np.clip(rng.normal(0, 8), -20, 20))
-    scale = np.exp(rng.uniform(-0.13, 0.13))
+    angle = np.deg2rad(np.clip(rng.normal(0, 6), -18, 18))
+    scale = np.exp(rng.uniform(-0.12, 0.12))
     stretch = np.exp(rng.uniform(-0.05, 0.05))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -64,12 +64,12 @@ def _move(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDAr
 
 def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change brightness, contrast, gamma and white balance; sometimes drop colour."""
-    if rng.random() < 0.10:
+    if rng.random() < 0.08:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         image = np.repeat(grey[..., None], 3, axis=2)
-    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.92, 1.08, 3)
-    bias = rng.uniform(-20, 20)
-    gamma = np.exp(rng.uniform(-0.25, 0.25))
+    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
+    bias = rng.uniform(-15, 15)
+    gamma = np.exp(rng.uniform(-0.2, 0.2))
     levels = np.linspace(0, 1, 256)[:, None] ** gamma * 255
     table = np.clip((levels - 128) * gain + 128 + bias, 0, 255).astype(np.uint8)
     return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
@@ -78,7 +78,7 @@ def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
 def _blur(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Lose detail, as a small or unsharp face has."""
     size = image.shape[0]
-    small = max(16, round(size / rng.uniform(1.2, 3.0)))
+    small = max(16, round(size / rng.uniform(1.2, 2.5)))
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 

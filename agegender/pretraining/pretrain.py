@@ -184,6 +184,8 @@ def _train(
     network = build_network(recipe)
     compile_network(network, recipe, learning_rate_knots(recipe, epochs))
     if pretraining.checkpoint.exists():
+        # Only a built optimizer gets its counter and moments back.
+        network.optimizer.build(network.trainable_variables)
         network.load_weights(pretraining.checkpoint)
     step = int(network.optimizer.iterations)
     saved = time.monotonic()

@@ -118,9 +118,10 @@ def learning_rate_knots(recipe: Recipe, epochs: list[Epoch]) -> list[tuple[int, 
 
 SHIPPED_RECIPE = Recipe(
     stages=(
-        Stage(64, 6, ("utkface", "all_age_faces", "celeba"), 1.5e-3, 8e-4, 128),
-        Stage(112, 2, ("utkface", "all_age_faces"), 8e-4, 5e-4, 64),
-        Stage(112, 4, ("utkface",), 5e-4, 1e-6, 64),
+        Stage(64, 3, ("utkface", "all_age_faces", "celeba"), 1.5e-3, 1.2e-3, 128),
+        Stage(64, 3, ("utkface", "all_age_faces", "celeba"), 1.2e-3, 6e-4, 64),
+        Stage(112, 1, ("utkface", "all_age_faces"), 6e-4, 4e-4, 32),
+        Stage(112, 3, ("utkface",), 4e-4, 1e-6, 32),
     )
 )
 """What made the shipped weights; see docs/model-development.md for what else was tried."""
