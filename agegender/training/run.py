@@ -218,10 +218,7 @@ class Run:
             InvalidModelError: If it has changed since.
             RunError: If the run is damaged.
         """
-        if self.backbone_file.exists():
-            found = replace(find_weights(str(self.backbone_file)), name="fine-tuned")
-        else:
-            found = find_weights(self.config.backbone)
+        found = self.chosen_weights()
         if self.heads_file.exists():
             try:
                 record = read_metadata(self.heads_file)["backbone"]
@@ -235,6 +232,17 @@ class Run:
                     "train a new run."
                 )
         return found
+
+    def chosen_weights(self) -> BackboneWeights:
+        """Return the run's own backbone, or the one that its settings name.
+
+        Raises:
+            ModelNotFoundError, InvalidModelError, RunError: As `weights`, save
+                that nothing is compared with what the heads were trained on.
+        """
+        if self.backbone_file.exists():
+            return replace(find_weights(str(self.backbone_file)), name="fine-tuned")
+        return find_weights(self.config.backbone)
 
     def load_model(self) -> Any:
         """Build the whole model with the run's backbone and heads.

@@ -1,0 +1,122 @@
+"""Optional training of the top of the backbone, for those with a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agegender.errors import StoppedError
+from agegender.model.architecture import attach_heads
+from agegender.model.weights import BackboneWeights, load_backbone, save_weights
+from agegender.training.heads import HUBER_DELTA_YEARS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from agegender.dataset.dataset import Dataset
+    from agegender.training.config import TrainConfig
+
+TRAINED_STAGE = "conv5"
+"""The last stage of ResNet50; those before it see edges and textures that any face has."""
+
+BATCH_FACES = 32
+
+LEARNING_RATE = 1e-5
+"""Small, as the features are already good: the heads are trained anew afterwards."""
+
+
+def fine_tune(
+    dataset: Dataset,
+    faces: pd.DataFrame,
+    weights: BackboneWeights,
+    heads: Any,
+    config: TrainConfig,
+    path: Path,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> None:
+    """Train the last stage of the backbone together with trained heads.
+
+    Batch normalisation stays in inference mode: its statistics are those of
+    far more faces than a batch holds.
+
+    Args:
+        dataset: Where the pictures are.
+        faces: Train faces, with `file`, `age` and `gender`.
+        weights: The backbone to start from.
+        heads: Trained on its features.
+        config: For `fine_tune_epochs`, the losses and the seed.
+        path: Where the new backbone is saved, with the JSON beside it.
+        on_progress: Called with (done, total) in steps.
+        should_stop: Asked after each step.
+
+    Raises:
+        StoppedError: If `should_stop` said so; nothing is saved.
+        StorageError: If the disk refuses.
+    """
+    import keras
+
+    keras.utils.set_random_seed(config.seed)
+    backbone = load_backbone(weights)
+    backbone.trainable = True
+    for layer in backbone.layers:
+        is_frozen = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = layer.name.startswith(TRAINED_STAGE) and not is_frozen
+    model = attach_heads(backbone)
+    for layer in heads.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+    model.compile(
+        keras.optimizers.AdamW(LEARNING_RATE),
+        loss={
+            "age": "mae" if config.age_loss == "l1" else keras.losses.Huber(HUBER_DELTA_YEARS),
+            "gender": "sparse_categorical_crossentropy",
+        },
+        loss_weights={"age": config.age_loss_weight, "gender": config.gender_loss_weight},
+    )
+    steps = -(-len(faces) // BATCH_FACES)
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        done = 0
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.done += 1
+            if on_progress is not None:
+                on_progress(self.done, max(self.done, steps * config.fine_tune_epochs))
+            if should_stop is not None and should_stop():
+                raise StoppedError(
+                    f"Stopped after {self.done} steps of fine-tuning; they are lost."
+                )
+
+    batches = _labeled_batches(dataset, faces, weights, config)
+    model.fit(batches, epochs=config.fine_tune_epochs, verbose=0, callbacks=[Watch()])
+    backbone.trainable = False
+    save_weights(backbone, path, metadata={**asdict(weights.spec), "has_skill": weights.has_skill})
+
+
+def _labeled_batches(
+    dataset: Dataset, faces: pd.DataFrame, weights: BackboneWeights, config: TrainConfig
+) -> Any:
+    """Make shuffled batches of pictures, mirrored at random, with their labels."""
+    import tensorflow as tf
+
+    from agegender.dataset.loader import image_batches
+
+    order = np.random.default_rng(config.seed).permutation(len(faces))
+    shuffled = faces.iloc[order]
+    age = tf.constant(shuffled["age"].to_numpy(np.float32)[:, None])
+    gender = tf.constant(shuffled["gender"].to_numpy(np.int64)[:, None])
+
+    def label(rows: Any, rgb: Any) -> tuple[Any, dict[str, Any]]:
+        labels = {"age": tf.gather(age, rows), "gender": tf.gather(gender, rows)}
+        return tf.image.random_flip_left_right(rgb), labels
+
+    batches = image_batches(
+        dataset.folder, shuffled["file"].tolist(), weights.spec, batch_size=BATCH_FACES
+    )
+    return batches.map(label).prefetch(2)

@@ -1,0 +1,203 @@
+"""The work of a training, from a dataset folder to saved heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.errors import DatasetError
+from agegender.model.weights import BackboneWeights, find_weights, save_weights
+from agegender.training.features import Features, load_features
+from agegender.training.finetune import fine_tune
+from agegender.training.heads import LabeledFeatures, train_heads
+from agegender.training.reporter import Reporter
+from agegender.training.run import Run, RunState
+
+if TYPE_CHECKING:
+    from agegender.training.config import TrainConfig
+
+EpochCallback = Callable[[dict[str, float]], None]
+
+
+def train(
+    run: Run,
+    *,
+    on_state: Callable[[RunState], None] | None = None,
+    on_epoch: EpochCallback | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> RunState:
+    """Do a run's work, or go on with it.
+
+    Features that were computed before are read from the cache; the heads,
+    a matter of seconds, are trained from the start.
+
+    Args:
+        run: Made by `runs.create_run`.
+        on_state: Called with each new state, some times a second.
+        on_epoch: Called with each new row of the learning curves.
+        should_stop: A reason to stop besides `runs.stop_run`.
+
+    Returns:
+        The state in the end: "finished" or "stopped".
+
+    Raises:
+        AgeGenderError: What made the run fail; its state says the same.
+    """
+    config = run.config
+    reporter = Reporter(run, on_state=on_state, should_stop=should_stop)
+    with reporter:
+        dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress)
+        work = _Work(run, config, dataset, *choose_faces(dataset, config), reporter, on_epoch)
+        if config.fine_tune_epochs and not run.backbone_file.exists():
+            weights = find_weights(config.backbone)
+            heads, _ = work.train_heads_on(weights)
+            reporter.begin("fine-tuning")
+            fine_tune(
+                dataset,
+                work.train_faces,
+                weights,
+                heads,
+                config,
+                run.backbone_file,
+                on_progress=reporter.progress,
+                should_stop=reporter.should_stop,
+            )
+        weights = run.chosen_weights()
+        heads, message = work.train_heads_on(weights)
+        work.save(heads, weights)
+        reporter.finish(message)
+    return reporter.state
+
+
+def choose_faces(dataset: Dataset, config: TrainConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose the train and validation faces, all or as many as `config.limit` says.
+
+    Returns:
+        (train faces, validation faces), rows of `dataset.faces`.
+
+    Raises:
+        DatasetError: If either is empty.
+    """
+    splits = {name: dataset.of(name) for name in ("train", "validation")}
+    for name, faces in splits.items():
+        if faces.empty:
+            raise DatasetError(
+                f"{dataset.folder} has {len(dataset.faces)} faces, but none of them falls into "
+                f"the {name} split; add faces."
+            )
+    train_faces, validation_faces = splits["train"], splits["validation"]
+    if config.limit is not None and config.limit < len(train_faces):
+        count = max(1, round(len(validation_faces) * config.limit / len(train_faces)))
+        train_faces = _draw(train_faces, config.limit, config.seed)
+        validation_faces = _draw(validation_faces, count, config.seed)
+    return train_faces, validation_faces
+
+
+def _draw(faces: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    rows = np.random.default_rng(seed).choice(len(faces), count, replace=False)
+    return faces.iloc[np.sort(rows)].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the steps of one training share."""
+
+    run: Run
+    config: TrainConfig
+    dataset: Dataset
+    train_faces: pd.DataFrame
+    validation_faces: pd.DataFrame
+    reporter: Reporter
+    on_epoch: EpochCallback | None
+
+    def train_heads_on(self, weights: BackboneWeights) -> tuple[Any, str]:
+        """Get the features of a backbone and train heads on them.
+
+        Returns:
+            (the heads, a sentence on the outcome).
+        """
+        self.reporter.begin("features")
+        faces = pd.concat([self.train_faces, self.validation_faces], ignore_index=True)
+        features = load_features(
+            self.dataset.folder,
+            faces,
+            weights,
+            on_progress=self.reporter.progress,
+            should_stop=self.reporter.should_stop,
+        )
+        train_count = len(self.train_faces)
+        train = self._label(faces, features, slice(0, train_count))
+        validation = self._label(faces, features, slice(train_count, None))
+        self.reporter.begin("heads")
+        history: list[dict[str, float]] = []
+
+        def note_epoch(row: dict[str, float]) -> None:
+            history.append(row)
+            self.run.write_metrics(history)
+            self.reporter.progress(len(history), self.config.epochs)
+            if self.on_epoch is not None:
+                self.on_epoch(row)
+
+        heads = train_heads(
+            train,
+            validation,
+            self.config,
+            on_epoch=note_epoch,
+            should_stop=self.reporter.should_stop,
+        )
+        return heads, _outcome(history, features.skipped)
+
+    def _label(self, faces: pd.DataFrame, features: Features, rows: slice) -> LabeledFeatures:
+        """Put labels to the usable features of one split."""
+        part, usable, values = faces[rows], features.usable[rows], features.values[rows]
+        if not usable.any():
+            raise DatasetError(
+                f"{self.dataset.folder}: none of the {len(part)} pictures of the "
+                f"{part['split'].iloc[0]} split can be read; get the dataset again."
+            )
+        return LabeledFeatures(
+            # Copied only if something is missing: a slice of the map costs no memory.
+            values if usable.all() else values[usable],
+            part["age"].to_numpy(np.float32)[usable],
+            part["gender"].to_numpy(np.int64)[usable],
+        )
+
+    def save(self, heads: Any, weights: BackboneWeights) -> None:
+        """Save the heads with what they were trained on."""
+        backbone = {
+            "name": weights.name,
+            "sha256": weights.sha256,
+            **asdict(weights.spec),
+            "has_skill": weights.has_skill,
+        }
+        save_weights(
+            heads,
+            self.run.heads_file,
+            metadata={
+                "backbone": backbone,
+                "split_hash": self.dataset.split_hash,
+                "train_faces": len(self.train_faces),
+                "validation_faces": len(self.validation_faces),
+            },
+        )
+
+
+def _outcome(history: list[dict[str, float]], skipped: list[str]) -> str:
+    """Say in a sentence or two what came of a training."""
+    best = min(history, key=lambda row: row["val_loss"])
+    message = (
+        f"Validation: age error {best['val_age_mae']:.1f} years, gender "
+        f"{best['val_gender_accuracy']:.1%} right (epoch {best['epoch']:.0f} of {len(history)})."
+    )
+    if skipped:
+        message += (
+            f" Pictures that could not be read and were left out: {len(skipped)}, "
+            f"first {skipped[0]}."
+        )
+    return message
