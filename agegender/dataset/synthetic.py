@@ -11,6 +11,7 @@ import datetime
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,8 +19,13 @@ from PIL import Image
 from agegender.config import SEED
 from agegender.dataset.archives import is_empty_folder
 from agegender.dataset.drawing.face import draw_face
+from agegender.dataset.duplicates import CANDIDATE_BITS, perceptual_hash
+from agegender.dataset.hashing import HASH_BITS, mirrored, pack_hashes
 from agegender.errors import DatasetError
 from agegender.storage import replacing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DEMO_MARKER = "DEMO-FACES.txt"
 """Its presence in a dataset folder says that the faces there are drawn."""
@@ -49,6 +55,11 @@ _TRUNCATED = 1
 _COPIES = 3
 DEMO_ODDITIES = _MALFORMED + _TRUNCATED + _COPIES
 """Files in the demo folder besides the faces that were asked for."""
+
+_MARGIN_BITS = 8
+"""By how much JPEG and the guess at a mirrored hash may change a hash."""
+
+_MAX_REDRAWS = 40
 
 _FIRST_DATE = datetime.datetime(2017, 1, 16, 9, 0, 0)
 _JPEG_QUALITY = 92
@@ -100,11 +111,13 @@ def _draw_folder(
     total = count + _MALFORMED + _TRUNCATED
     labels: list[tuple[int, int, int]] = []
     contents: list[bytes] = []
+    hashes = np.zeros((total, HASH_BITS // 64), np.uint64)
     for number in range(total):
         age = int(rng.choice(len(shares), p=shares))
         gender = int(rng.random() < _FEMALE_SHARE)
         race = int(rng.choice(len(_RACE_SHARES), p=_RACE_SHARES))
-        content = _encode(draw_face(age, gender, race, rng))
+        rgb, hashes[number] = _draw_another(age, gender, race, rng, hashes[:number])
+        content = _encode(rgb)
         date = _date(number)
         if number < count:
             name = f"{age}_{gender}_{race}_{date}"
@@ -128,7 +141,29 @@ def _draw_folder(
     (folder / DEMO_MARKER).write_text(text, encoding="utf-8")
 
 
-def _age_shares() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _draw_another(
+    age: int,
+    gender: int,
+    race: int,
+    rng: np.random.Generator,
+    earlier: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    """Draw a face that is not a near duplicate of an earlier one, mirrored or not.
+
+    Returns:
+        Its pixels and its packed perceptual hash.
+    """
+    for _ in range(_MAX_REDRAWS):
+        rgb = draw_face(age, gender, race, rng)
+        own = pack_hashes([perceptual_hash(rgb)])
+        others = np.concatenate([earlier, mirrored(earlier)])
+        bits = np.bitwise_count(others ^ own).sum(axis=1)
+        if bits.min(initial=HASH_BITS) > CANDIDATE_BITS + _MARGIN_BITS:
+            break
+    return rgb, own[0]
+
+
+def _age_shares() -> NDArray[np.float64]:
     """Return the probability of each age, 0 to 99 years."""
     shares = np.repeat(np.array(_DECADE_SHARES) / 10, 10)
     for age, extra in _PEAK_SHARES.items():
@@ -142,7 +177,7 @@ def _date(number: int) -> str:
     return f"{moment:%Y%m%d%H%M%S}{number % 1000:03d}"
 
 
-def _encode(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+def _encode(rgb: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()

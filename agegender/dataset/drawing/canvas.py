@@ -32,12 +32,12 @@ class Canvas:
         self._origin = np.array([side / 2, side / 2])
         self._scale = float(OVERSAMPLING)
 
-    def place(self, tilt_degrees: float, scale: float, shift: Point) -> None:
-        """Set how everything drawn from now on is turned, scaled and shifted."""
+    def place(self, tilt_degrees: float, scale: float, shift: Point, *, mirror: bool) -> None:
+        """Set how everything drawn from now on is mirrored, turned, scaled and shifted."""
         angle = np.radians(tilt_degrees)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         self._scale = scale * OVERSAMPLING
-        self._matrix = turn * self._scale
+        self._matrix = turn * self._scale * np.array([-1.0 if mirror else 1.0, 1.0])
         self._origin = (FRAME_SIZE / 2 + np.array(shift)) * OVERSAMPLING
 
     def polygon(self, points: Sequence[Point] | NDArray[np.float64], color: Color) -> None:

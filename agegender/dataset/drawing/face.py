@@ -61,9 +61,10 @@ def draw_face(age: int, gender: int, race: int, rng: np.random.Generator) -> NDA
     canvas = Canvas(backdrop)
     _draw_backdrop(canvas, backdrop, accent, rng)
     canvas.place(
-        tilt_degrees=rng.uniform(-9, 9),
-        scale=rng.uniform(1.04, 1.2),
-        shift=(rng.uniform(-7, 7), rng.uniform(-3, 6)),
+        tilt_degrees=rng.uniform(-13, 13),
+        scale=rng.uniform(1.0, 1.24),
+        shift=(rng.uniform(-11, 11), rng.uniform(-4, 10)),
+        mirror=rng.random() < 0.5,
     )
     draw_hair_behind(canvas, look)
     _draw_body(canvas, look, rng)
