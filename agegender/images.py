@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from agegender.errors import InvalidImageError
 
@@ -18,60 +21,125 @@ if TYPE_CHECKING:
 MAX_PIXELS = 120_000_000
 """Larger pictures are refused before they are decoded: they would fill the memory."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP", "DIB", "JPEG2000", "PPM")
+"""Pillow's names of the formats that are read. The others that it knows are not
+what people keep photos in, and PostScript would be run as a program."""
+
+_ORIENTATION_TAG = 0x0112
+
+# What the decoders raise on damaged files (found with thousands of them).
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
+
 pillow_heif.register_heif_opener()
+# Pillow would warn from three quarters of our own limit on.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 def read_image(source: Path | bytes, *, name: str | None = None) -> NDArray[np.uint8]:
     """Read a picture as RGB, turned upright by its EXIF orientation.
 
     Args:
-        source: A file, or the bytes of one. JPEG, PNG, WebP, HEIC, GIF (first
-            frame), TIFF, BMP and whatever else Pillow opens; grey, palette,
-            CMYK, 16-bit and transparent pictures (laid on white) included.
+        source: A file, or the bytes of one, in any of `FORMATS`; grey, palette,
+            CMYK, 16-bit and transparent pictures (laid on white) included. Of an
+            animation, the first frame.
         name: What to call the picture in an error message; the file's name
             by default.
 
     Returns:
-        RGB pixels, uint8, shape (height, width, 3).
+        RGB pixels, uint8, shape (height, width, 3), possibly read-only.
 
     Raises:
         InvalidImageError: If it is not a picture, is damaged or too large.
     """
     if name is None:
         name = source.name if isinstance(source, Path) else "the picture"
+    # Pillow loads its plugins when it first needs them, unless formats are named.
+    Image.init()
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InvalidImageError(
-                    f"{name}: {image.width} x {image.height} pixels are too many; "
-                    f"make it smaller than {MAX_PIXELS // 1_000_000} megapixels."
-                )
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=FORMATS) as image:
+            _check_size(image, name)
             return _to_rgb(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InvalidImageError(
+            f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise InvalidImageError(
+            f"{name}: not a picture of a known format; use a JPEG or PNG file."
+        ) from error
     except FileNotFoundError as error:
         raise InvalidImageError(f"{name}: there is no such file; check the path.") from error
-    except Image.DecompressionBombError as error:
+    except (PermissionError, IsADirectoryError) as error:
         raise InvalidImageError(
-            f"{name}: far too many pixels; "
+            f"{name}: cannot be opened ({error.strerror}); choose a file that can be read."
+        ) from error
+    except MemoryError as error:
+        raise InvalidImageError(
+            f"{name}: needs more memory than there is; make it smaller."
+        ) from error
+    except _DAMAGE as error:
+        raise InvalidImageError(
+            f"{name}: the picture is damaged or cut short ({error}); use a whole copy of it."
+        ) from error
+
+
+@cache
+def picture_suffixes() -> frozenset[str]:
+    """Return the file name endings of the formats that are read, as ".jpg"."""
+    extensions = {**Image.registered_extensions(), ".mpo": "JPEG"}
+    return frozenset(suffix for suffix, known in extensions.items() if known in FORMATS)
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    """Refuse a picture by the size that its header gives."""
+    if image.width * image.height > MAX_PIXELS:
+        raise InvalidImageError(
+            f"{name}: {image.width} x {image.height} pixels are too many; "
             f"make it smaller than {MAX_PIXELS // 1_000_000} megapixels."
-        ) from error
-    # Pillow's decoders raise any of these on damaged files.
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InvalidImageError(
-            f"{name}: not a picture that can be read ({error}); use a whole JPEG or PNG file."
-        ) from error
+        )
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Decode an opened picture, whatever its mode, to upright RGB pixels."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        # Pillow clips 16-bit greys instead of scaling them.
-        values = np.asarray(upright, dtype=np.float64)
-        scale = 255.0 / max(values.max(initial=0.0), 255.0)
-        grey = (values * scale).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        background = Image.new("RGBA", layer.size, "white")
-        upright = Image.alpha_composite(background, layer)
-    return np.asarray(upright.convert("RGB"), dtype=np.uint8)
+    image.load()
+    _turn_upright(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _grey_to_rgb(np.asarray(image))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    # Converting copies even where there is nothing to convert.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Turn a decoded picture by its EXIF orientation, in place."""
+    try:
+        turned = image.getexif().get(_ORIENTATION_TAG, 1) != 1
+    except _DAMAGE:
+        # Broken notes about a picture are no reason to refuse the picture.
+        return
+    if turned:
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _grey_to_rgb(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scale greys of more than 8 bits by what their type can hold.
+
+    Pillow's own conversion clips them at 255. Scaling by the brightest pixel
+    would make a dark picture bright.
+
+    Args:
+        grey: Shape (height, width); uint16, int32 or float32.
+    """
+    values = np.nan_to_num(grey.astype(np.float32), nan=0.0)
+    brightest = float(values.max(initial=0.0))
+    if grey.dtype.kind == "f":
+        # Floating-point pictures have no agreed range: these three are in use.
+        white = next((top for top in (1.0, 255.0, 65535.0) if brightest <= top), brightest)
+    else:
+        # Pillow gives some 16-bit files as 32-bit numbers.
+        white = 65535.0 if brightest <= 65535 else float(np.iinfo(np.int32).max)
+    scaled = (values * (255.0 / white)).clip(0, 255).round().astype(np.uint8)
+    return np.repeat(scaled[..., None], 3, axis=2)

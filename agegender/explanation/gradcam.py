@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agegender.config import GENDER_NAMES
+from agegender.config import GENDER_NAMES, SEED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def heatmap_layer(model: Any) -> Any:
         ValueError: If no layer behind the first convolution keeps the picture's
             two dimensions.
     """
-    spatial = []
+    spatial: list[tuple[int, Any]] = []
     for layer in model.layers:
         shape = layer.output.shape
         # Before the first weights there is only the picture itself.
@@ -169,3 +169,93 @@ class Explainer:
 def _divide(heatmap: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     """Divide a map by a scale; a map of zeros stays one."""
     return np.asarray(heatmap / scale if scale > 0 else heatmap, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class SanityStep:
+    """How much of a face's maps is left after some weights have been destroyed.
+
+    Attributes:
+        destroyed: Name of the last part that was destroyed, of all those so far.
+        age: Spearman's rank correlation of the age map with that of the whole
+            model, in [-1, 1]; 0 when the map is gone.
+        male: The same for the map of "male".
+        female: The same for the map of "female".
+    """
+
+    destroyed: str
+    age: float
+    male: float
+    female: float
+
+
+def sanity_check(
+    model: Any, rgb: NDArray[np.uint8], *, draws: int = 5, seed: int = SEED
+) -> list[SanityStep]:
+    """Destroy the weights from the heads downwards and watch the maps change.
+
+    Maps that stay the same would show the picture's edges rather than what the
+    model has learned: the cascading randomisation of Adebayo et al., "Sanity Checks
+    for Saliency Maps", NeurIPS 2018. Every array of weights is shuffled, which
+    keeps its scale and destroys what it has learned. It happens on a copy.
+
+    Args:
+        model: What `explain` takes; it stays as it is.
+        rgb: A face as `prepare` gives it: RGB, uint8, shape (size, size, 3).
+        draws: Times that the weights are destroyed; correlations are the means,
+            since two unrelated maps of few cells can look alike by chance.
+        seed: Where the shuffling starts.
+
+    Returns:
+        One step per part, from the heads down to the first convolution.
+    """
+    import keras
+
+    copy = keras.models.clone_model(model)
+    explainer = Explainer(copy)
+    original = model.get_weights()
+    copy.set_weights(original)
+    whole = explainer(rgb)
+    rng = np.random.default_rng(seed)
+    parts = _parts(copy)
+    totals = np.zeros((len(parts), 3))
+    for _ in range(draws):
+        copy.set_weights(original)
+        for number, layers in enumerate(parts.values()):
+            for layer in layers:
+                weights = layer.get_weights()
+                layer.set_weights([rng.permuted(array, axis=None) for array in weights])
+            broken = explainer(rgb)
+            totals[number] += [
+                _rank_correlation(getattr(whole, name), getattr(broken, name))
+                for name in ("age", "male", "female")
+            ]
+    return [
+        SanityStep(name, *(float(total) for total in row))
+        for name, row in zip(parts, totals / draws, strict=True)
+    ]
+
+
+def _parts(model: Any) -> dict[str, list[Any]]:
+    """Group the layers with weights into heads and stages, from the last to the first.
+
+    ResNet50's layers are named after their stage, as in "conv4_block6_2_conv";
+    dense layers are the heads.
+    """
+    parts: dict[str, list[Any]] = {}
+    for layer in reversed(model.layers):
+        if layer.weights:
+            is_stage = len(layer.output.shape) == 4
+            name = layer.name.split("_")[0] if is_stage else "heads"
+            parts.setdefault(name, []).append(layer)
+    return parts
+
+
+def _rank_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Spearman's rank correlation of two maps; 0 when one says nothing."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    # SciPy's statistics take two seconds to import, and only this check needs them.
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)

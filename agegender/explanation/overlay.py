@@ -14,8 +14,12 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
+from agegender.config import GENDER_NAMES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from agegender.explanation.gradcam import Explanation
 
 DEFAULT_OPACITY = 0.7
 
@@ -61,9 +65,8 @@ def color_heatmap(
         RGB, uint8, shape (height, width, 3).
     """
     values = resize_heatmap(heatmap, height, width)
-    if signed:
-        values = (values + 1) / 2
-    return np.asarray(color_scale(signed=signed)(values, bytes=True)[..., :3], dtype=np.uint8)
+    shares = (values + 1) / 2 if signed else values
+    return np.asarray(color_scale(signed=signed)(shares, bytes=True)[..., :3], dtype=np.uint8)
 
 
 def overlay_heatmap(
@@ -103,3 +106,29 @@ def overlay_heatmap(
     # The root lifts weak values, which a straight line would hide.
     cover = opacity * np.sqrt(strength)
     return np.asarray((base * (1 - cover) + colors * cover).round(), dtype=np.uint8)
+
+
+def explanation_pictures(
+    face: NDArray[np.uint8], explanation: Explanation, *, opacity: float = DEFAULT_OPACITY
+) -> dict[str, NDArray[np.uint8]]:
+    """Draw every heatmap of a face, alone and laid over it.
+
+    Args:
+        face: The square that the model saw, RGB, uint8, shape (size, size, 3).
+        explanation: Its heatmaps.
+        opacity: Cover where a map is strongest, from 0 to 1.
+
+    Returns:
+        RGB pictures of the face's shape by name: `age-heatmap`, `age-overlay`, and
+        the same for `male` and `female`.
+    """
+    height, width = face.shape[:2]
+    maps = {"age": explanation.age} | {name: explanation.gender(name) for name in GENDER_NAMES}
+    pictures = {}
+    for name, heatmap in maps.items():
+        signed = name == "age"
+        pictures[f"{name}-heatmap"] = color_heatmap(
+            heatmap, signed=signed, height=height, width=width
+        )
+        pictures[f"{name}-overlay"] = overlay_heatmap(face, heatmap, signed=signed, opacity=opacity)
+    return pictures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +17,16 @@ from agegender.model.preprocessing import prepare
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from agegender.training.runs import Run
+    from agegender.training.run import Run
 
 BATCH_SIZES = (1, 8, 32)
 """Faces per call of the network. Batches are filled up to one of these sizes:
 a new shape at every call would make TensorFlow's caches grow call by call."""
 
 MAX_BATCH = BATCH_SIZES[-1]
+
+DISPLAY_SIZE = 448
+"""Side of the pictures that heatmaps are laid over, in pixels."""
 
 _MAX_LOADED = 2
 _loaded: dict[tuple[str, int], Predictor] = {}
@@ -102,6 +105,17 @@ class Predictor:
             RGB, uint8, shape (spec.size, spec.size, 3).
         """
         return prepare(image, self.spec)
+
+    def display_face(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cut out what `prepare` cuts out, in a size made for looking at.
+
+        Args:
+            image: RGB, uint8, shape (height, width, 3).
+
+        Returns:
+            RGB, uint8, square, `DISPLAY_SIZE` pixels wide: what heatmaps lie over.
+        """
+        return prepare(image, replace(self.spec, size=DISPLAY_SIZE))
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> list[Prediction]:
         """Predict for face crops of any size.

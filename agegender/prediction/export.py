@@ -1,0 +1,219 @@
+"""Taking results and the model away: pictures with heatmaps, ZIP files, one Keras file."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from agegender.config import SEED
+from agegender.errors import InvalidImageError, InvalidModelError
+from agegender.explanation.figure import plot_explanation
+from agegender.explanation.overlay import DEFAULT_OPACITY, explanation_pictures
+from agegender.prediction.predictor import Prediction, Predictor
+from agegender.prediction.tables import PredictionRow, table_bytes, write_table
+from agegender.storage import replacing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from agegender.prediction.sources import Picture
+    from agegender.training.run import Run
+
+FIGURE_DPI = 120
+
+MAX_PARITY_YEARS = 0.01
+MAX_PARITY_PROBABILITY = 0.001
+"""How far an exported model may answer from the model it was made of."""
+
+
+@dataclass(frozen=True)
+class ExplainedPicture:
+    """One picture's row and its pictures to take away.
+
+    Attributes:
+        row: The prediction, or why there is none.
+        files: PNG files by name (`face.png`, `age-overlay.png`, …, `figure.png`);
+            empty when the picture could not be read.
+    """
+
+    row: PredictionRow
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def explain_pictures(
+    predictor: Predictor,
+    pictures: Iterable[Picture],
+    *,
+    opacity: float = DEFAULT_OPACITY,
+    should_stop: Callable[[], bool] | None = None,
+) -> Iterator[ExplainedPicture]:
+    """Predict and explain any number of pictures, each taken as a face crop.
+
+    Args:
+        predictor: The model.
+        pictures: What `iter_pictures` yields; one at a time is in memory.
+        opacity: Cover where a map is strongest, from 0 to 1.
+        should_stop: Asked before each picture; ends the work when true.
+
+    Yields:
+        One item per picture, in order.
+    """
+    for name, content in pictures:
+        if should_stop is not None and should_stop():
+            return
+        if isinstance(content, InvalidImageError):
+            yield ExplainedPicture(PredictionRow(name, error=str(content)))
+            continue
+        [prediction] = predictor.predict([content])
+        explanation = predictor.explain(content)
+        face = predictor.display_face(content)
+        shown = {"face": face} | explanation_pictures(face, explanation, opacity=opacity)
+        files = {f"{label}.png": _png(rgb) for label, rgb in shown.items()}
+        figure = plot_explanation(face, explanation, title=describe(prediction), opacity=opacity)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=FIGURE_DPI)
+        files["figure.png"] = drawn.getvalue()
+        yield ExplainedPicture(PredictionRow(name, prediction=prediction), files)
+
+
+def describe(prediction: Prediction) -> str:
+    """Put a prediction into words, as "31 years, female (97 %)"."""
+    return f"{prediction.age:.0f} years, {prediction.gender} ({prediction.confidence:.0%})".replace(
+        "%", " %"
+    )
+
+
+def write_folder(explained: Iterable[ExplainedPicture], folder: Path) -> Iterator[PredictionRow]:
+    """Write a folder of PNG files per picture, and `predictions.csv` at the end.
+
+    Args:
+        explained: What `explain_pictures` yields.
+        folder: Made if need be; what earlier pictures left there stays.
+
+    Yields:
+        The rows, as their pictures are written.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    rows, names = [], _Names()
+    for item in explained:
+        if item.files:
+            with replacing(folder / names.unique(item.row.file)) as part:
+                part.mkdir()
+                for name, data in item.files.items():
+                    (part / name).write_bytes(data)
+        rows.append(item.row)
+        yield item.row
+    write_table(rows, folder / "predictions.csv")
+
+
+def write_zip(explained: Iterable[ExplainedPicture], target: Path | BinaryIO) -> None:
+    """Write a ZIP with a folder of PNG files per picture and the tables.
+
+    Args:
+        explained: What `explain_pictures` yields; written as they come.
+        target: A file to create or replace, or a stream to write to.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    if isinstance(target, Path):
+        with replacing(target) as part, part.open("wb") as file:
+            write_zip(explained, file)
+        return
+    rows, names = [], _Names()
+    # PNG files are compressed already.
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for item in explained:
+            folder = names.unique(item.row.file) if item.files else ""
+            for name, data in item.files.items():
+                archive.writestr(f"{folder}/{name}", data)
+            rows.append(item.row)
+        for suffix in (".csv", ".json"):
+            archive.writestr(f"predictions{suffix}", table_bytes(rows, suffix))
+
+
+def export_model(run: Run, path: Path) -> None:
+    """Write a run's model as one Keras file that needs nothing of this project.
+
+    The graph takes what `prepare` gives (RGB, 0..255, shape (batch, size, size, 3))
+    and answers with the average over the face and its mirror image: `age` in years,
+    shape (batch, 1), and `gender`, probabilities in the order of `GENDER_NAMES`,
+    shape (batch, 2). The file is read back and compared before it takes its place.
+
+    Args:
+        run: The run whose model to export.
+        path: Where to, ending in `.keras`.
+
+    Raises:
+        ValueError: If the path has another ending.
+        ModelNotFoundError: If the run has no weights.
+        InvalidModelError: If the file does not answer as the model does.
+        StorageError: If the disk refuses.
+    """
+    import keras
+
+    if path.suffix != ".keras":
+        raise ValueError(f"path is {path.name!r}, but must end in '.keras'")
+    predictor = Predictor(run)
+    inputs = keras.Input(predictor.model.inputs[0].shape[1:], name="rgb")
+    plain = predictor.model(inputs)
+    mirrored = predictor.model(keras.ops.flip(inputs, axis=2))
+    age = keras.ops.maximum((plain["age"] + mirrored["age"]) / 2, 0.0)
+    gender = (plain["gender"] + mirrored["gender"]) / 2
+    serving = keras.Model(inputs, {"age": age, "gender": gender}, name="agegender_both_views")
+    with replacing(path) as part:
+        serving.save(part)
+        _check_parity(predictor, keras.models.load_model(part), path)
+
+
+def _check_parity(predictor: Predictor, exported: Any, path: Path) -> None:
+    """Compare the answers of a predictor and an exported model for noise."""
+    size = predictor.spec.size
+    faces = np.random.default_rng(SEED).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
+    answers = exported(faces.astype(np.float32), training=False)
+    ages, p_female = np.asarray(answers["age"])[:, 0], np.asarray(answers["gender"])[:, 1]
+    for number, expected in enumerate(predictor.predict_prepared(list(faces))):
+        if not (
+            abs(ages[number] - expected.age) <= MAX_PARITY_YEARS
+            and abs(p_female[number] - expected.p_female) <= MAX_PARITY_PROBABILITY
+        ):
+            raise InvalidModelError(
+                f"{path.name} was not written: read back, it answers {ages[number]:.2f} years "
+                f"where the model answers {expected.age:.2f}; install the pinned requirements."
+            )
+
+
+def _png(rgb: NDArray[np.uint8]) -> bytes:
+    """Encode a picture as PNG."""
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG")
+    return file.getvalue()
+
+
+class _Names:
+    """Makes folder names out of any pictures' names, each used once."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def unique(self, file: str) -> str:
+        """Return a safe name for a picture that no earlier one has got."""
+        # Only letters, digits and a few signs: no name leads out of the folder.
+        stem = re.sub(r"[^\w-]+", "-", PurePosixPath(file).stem).strip("-")[-60:] or "picture"
+        name, number = stem, 1
+        # Some file systems take "A" and "a" for the same.
+        while name.casefold() in self._used:
+            number += 1
+            name = f"{stem}-{number}"
+        self._used.add(name.casefold())
+        return name

@@ -1,0 +1,236 @@
+"""Pictures from wherever they lie: files, folders, ZIP archives, uploads.
+
+Pictures come one at a time, so that any number of them needs the memory of one,
+and a picture that cannot be read comes as the error that says why, so that it
+never stops the rest. Archives are read in place: nothing is unpacked to disk, so
+a name within one ("../../x.jpg") is no more than a label.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from agegender.errors import InvalidImageError
+from agegender.images import picture_suffixes, read_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_MEMBER_BYTES = 400_000_000
+"""Unpacked size that one picture in an archive may have: that of the largest
+picture that is read, uncompressed."""
+
+MAX_ARCHIVE_BYTES = 50_000_000_000
+"""Unpacked size that the pictures in one archive may have together."""
+
+MAX_ARCHIVE_FILES = 200_000
+"""Files that one archive may list."""
+
+_ZIP_START = b"PK\x03\x04"
+_EMPTY_ZIP_START = b"PK\x05\x06"
+
+Source = Path | tuple[str, bytes]
+"""A file, folder or ZIP on disk, or the name and the bytes of an upload."""
+
+
+class Picture(NamedTuple):
+    """One picture, or why it could not be read.
+
+    Attributes:
+        name: The path as given, for a picture in a folder or an archive
+            followed by where it lies in there. Printable.
+        content: RGB, uint8, shape (height, width, 3), or the error.
+    """
+
+    name: str
+    content: NDArray[np.uint8] | InvalidImageError
+
+
+def iter_pictures(sources: Iterable[Source]) -> Iterator[Picture]:
+    """Read pictures one after the other.
+
+    A path or upload that is named is always tried. Folders are searched with all
+    that is in them, in sorted order, and like archives for files with a picture's
+    ending; hidden files and the notes that macOS leaves are passed over.
+
+    Args:
+        sources: What to read, in order.
+
+    Yields:
+        Pictures and errors. A folder or archive without pictures is an error too.
+    """
+    for source in sources:
+        if isinstance(source, Path):
+            yield from _from_path(source)
+        else:
+            name, data = source
+            yield from _from_bytes(_printable(name), data)
+
+
+def _from_path(path: Path) -> Iterator[Picture]:
+    """Read a file, a ZIP or all that lies in a folder."""
+    if not path.is_dir():
+        yield from _from_file(path)
+        return
+    empty = True
+    for file in _walk(path):
+        empty = False
+        if isinstance(file, Picture):
+            yield file
+        else:
+            yield from _from_file(file)
+    if empty:
+        yield _no_picture(_name(path), "folder")
+
+
+def _walk(folder: Path) -> Iterator[Path | Picture]:
+    """Find the pictures and archives below a folder, in sorted order."""
+    refused: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=refused.append):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for name in sorted(files):
+            path = Path(parent, name)
+            if _is_picture(name) or path.suffix.lower() == ".zip":
+                yield path
+    for error in refused:
+        name = _printable(str(error.filename))
+        reason = f"{name}: the folder cannot be read ({error.strerror}); check its permissions."
+        yield Picture(name, InvalidImageError(reason))
+
+
+def _from_file(path: Path) -> Iterator[Picture]:
+    """Read one file, whether picture or archive."""
+    name = _name(path)
+    # Opening a pipe or a device could wait for ever.
+    if path.exists() and not path.is_file():
+        yield Picture(name, InvalidImageError(f"{name}: not a file; choose a picture."))
+        return
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_ZIP_START))
+    except OSError:
+        # Reading the picture meets the same error and puts it into words.
+        start = b""
+    if _is_archive(start):
+        yield from _from_archive(name, path)
+    else:
+        yield _read(name, path)
+
+
+def _from_bytes(name: str, data: bytes) -> Iterator[Picture]:
+    """Read an upload, whether picture or archive."""
+    if _is_archive(data):
+        yield from _from_archive(name, io.BytesIO(data))
+    else:
+        yield _read(name, data)
+
+
+def _from_archive(name: str, file: Path | io.BytesIO) -> Iterator[Picture]:
+    """Read the pictures in a ZIP in the order of their names."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if _is_wanted(member)]
+            _check_archive(name, len(archive.infolist()), members)
+            if not members:
+                yield _no_picture(name, "ZIP")
+            for member in sorted(members, key=lambda member: member.filename):
+                yield _from_member(name, archive, member)
+    except InvalidImageError as error:
+        yield Picture(name, error)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        reason = f"{name}: the ZIP is damaged ({error}); pack or download it again."
+        yield Picture(name, InvalidImageError(reason))
+
+
+def _check_archive(name: str, files: int, members: list[zipfile.ZipInfo]) -> None:
+    """Refuse an archive that would keep the machine busy for ever."""
+    if files > MAX_ARCHIVE_FILES:
+        raise InvalidImageError(
+            f"{name}: {files:,} files are too many for one ZIP; "
+            f"split it into parts of at most {MAX_ARCHIVE_FILES:,}."
+        )
+    total = sum(member.file_size for member in members)
+    if total > MAX_ARCHIVE_BYTES:
+        raise InvalidImageError(
+            f"{name}: unpacks to {total / 1e9:.0f} GB; "
+            f"split it into parts of at most {MAX_ARCHIVE_BYTES / 1e9:.0f} GB."
+        )
+
+
+def _from_member(archive_name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Picture:
+    """Read one picture in a ZIP."""
+    name = _printable(f"{archive_name}/{member.filename}")
+    if PurePosixPath(member.filename).suffix.lower() == ".zip":
+        reason = f"{name}: a ZIP within a ZIP is not opened; unpack it and choose the inner one."
+    elif member.flag_bits & 0x1:
+        reason = f"{name}: is locked with a password; unpack the ZIP and choose the folder."
+    elif member.file_size > MAX_MEMBER_BYTES:
+        reason = (
+            f"{name}: unpacks to {member.file_size / 1e6:,.0f} MB, which no picture needs "
+            f"(at most {MAX_MEMBER_BYTES / 1e6:,.0f} MB); take it out of the ZIP."
+        )
+    else:
+        try:
+            # No more than the size given in the directory is ever unpacked.
+            return _read(name, archive.read(member))
+        except (
+            zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
+            NotImplementedError,
+        ) as error:  # fmt: skip
+            reason = f"{name}: cannot be unpacked ({error}); pack the ZIP again."
+    return Picture(name, InvalidImageError(reason))
+
+
+def _read(name: str, source: Path | bytes) -> Picture:
+    """Read one picture, or keep the reason why not."""
+    try:
+        return Picture(name, read_image(source, name=name))
+    except InvalidImageError as error:
+        return Picture(name, error)
+
+
+def _no_picture(name: str, kind: str) -> Picture:
+    """Say that a folder or archive holds nothing to read."""
+    return Picture(
+        name, InvalidImageError(f"{name}: there is no picture in this {kind}; choose another.")
+    )
+
+
+def _is_archive(start: bytes) -> bool:
+    return start.startswith((_ZIP_START, _EMPTY_ZIP_START))
+
+
+def _is_wanted(member: zipfile.ZipInfo) -> bool:
+    """Tell pictures, and archives to complain about, from everything else in a ZIP."""
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if member.is_dir() or any(part == "__MACOSX" or _is_hidden(part) for part in path.parts):
+        return False
+    return _is_picture(path.name) or path.suffix.lower() == ".zip"
+
+
+def _is_picture(name: str) -> bool:
+    return not _is_hidden(name) and PurePosixPath(name).suffix.lower() in picture_suffixes()
+
+
+def _is_hidden(name: str) -> bool:
+    # Two dots lead a level up, and hide nothing.
+    return name.startswith(".") and name != ".."
+
+
+def _name(path: Path) -> str:
+    return _printable(path.as_posix())
+
+
+def _printable(name: str) -> str:
+    """Make any file name fit for a line of a table in UTF-8."""
+    text = name.encode("utf-8", "replace" if name.isascii() else "surrogateescape")
+    decoded = text.decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in decoded)
