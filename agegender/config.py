@@ -79,6 +79,8 @@ RACE_COLORS = {
 SPLIT_COLORS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 ACCENT_COLOR = "#0072B2"
 MUTED_COLOR = "#8C8C8C"
+WRONG_COLOR = "#5F6B7A"
+"""Fields of wrong answers; dark enough for white numbers on either theme."""
 
 
 def age_band(age_years: float) -> str:

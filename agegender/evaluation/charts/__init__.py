@@ -1,0 +1,32 @@
+"""Interactive charts for the pages; each function returns an Altair chart."""
+
+from agegender.evaluation.charts.age import (
+    age_error_chart,
+    age_scatter_chart,
+    error_chart,
+    residual_chart,
+)
+from agegender.evaluation.charts.faces import age_chart, balance_chart, race_chart, split_chart
+from agegender.evaluation.charts.gender import (
+    calibration_chart,
+    confusion_chart,
+    gender_accuracy_chart,
+    roc_chart,
+)
+from agegender.evaluation.charts.training import training_chart
+
+__all__ = [
+    "age_chart",
+    "age_error_chart",
+    "age_scatter_chart",
+    "balance_chart",
+    "calibration_chart",
+    "confusion_chart",
+    "error_chart",
+    "gender_accuracy_chart",
+    "race_chart",
+    "residual_chart",
+    "roc_chart",
+    "split_chart",
+    "training_chart",
+]
