@@ -72,13 +72,13 @@ def group_chart(
     )
     return (
         alt.layer(
-            base.mark_tick(thickness=3, width={"band": 0.6}).encode(
+            base.mark_tick(thickness=3, opacity=1, width={"band": 0.6}).encode(
                 y=f"floor_{value}:Q", color=floor_color
             ),
             base.mark_rule(strokeWidth=3).encode(
                 y=f"{value}_low:Q", y2=f"{value}_high:Q", color=paint
             ),
-            base.mark_point(size=130, filled=True, opacity=1).encode(y=y, color=paint),
+            base.mark_point(size=75, filled=True, opacity=1).encode(y=y, color=paint),
         )
         .resolve_scale(color="independent")
         .properties(height=HEIGHT)

@@ -1,0 +1,34 @@
+"""Figures for the files of the report; each function returns a matplotlib Figure."""
+
+from agegender.evaluation.plots.age import (
+    plot_age_error,
+    plot_age_scatter,
+    plot_errors,
+    plot_residuals,
+)
+from agegender.evaluation.plots.faces import plot_age, plot_balance, plot_race
+from agegender.evaluation.plots.gender import (
+    plot_calibration,
+    plot_confusion,
+    plot_gender_accuracy,
+    plot_roc,
+)
+from agegender.evaluation.plots.pictures import FaceCard, plot_cards
+from agegender.evaluation.plots.training import plot_training
+
+__all__ = [
+    "FaceCard",
+    "plot_age",
+    "plot_age_error",
+    "plot_age_scatter",
+    "plot_balance",
+    "plot_calibration",
+    "plot_cards",
+    "plot_confusion",
+    "plot_errors",
+    "plot_gender_accuracy",
+    "plot_race",
+    "plot_residuals",
+    "plot_roc",
+    "plot_training",
+]

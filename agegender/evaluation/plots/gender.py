@@ -1,0 +1,102 @@
+"""Figures of gender answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agegender.config import ACCENT_COLOR, GENDER_NAMES, MUTED_COLOR, WRONG_COLOR
+from agegender.evaluation.labels import titled
+from agegender.evaluation.metrics import group_table, reliability_table, roc_table
+from agegender.evaluation.plots.groups import plot_groups
+from agegender.evaluation.plots.style import SQUARE, axes, label, percent_ticks
+
+
+def plot_gender_accuracy(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
+    """Draw the gender accuracy of groups, with 95 % intervals and floors.
+
+    Args:
+        metrics: What `compute_metrics` returned.
+        by: One of `GROUPINGS`.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    gender = metrics["gender"]
+    return plot_groups(
+        group_table(gender[f"by_{by}"]),
+        "accuracy",
+        by,
+        title=titled("Gender accuracy", metrics["n"]),
+        axis_title="Gender accuracy",
+        percent=True,
+        floor_label=f"no skill: always {gender['floor_gender']}",
+        ax=ax,
+    )
+
+
+def plot_confusion(metrics: dict[str, Any], *, ax: Any = None) -> Figure:
+    """Draw the confusion matrix of gender; rows are the truth and add up to 100 %.
+
+    Args:
+        metrics: What `compute_metrics` returned.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    ax = axes(ax, SQUARE)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    for row, counts in enumerate(metrics["gender"]["confusion_matrix"]):
+        for column, count in enumerate(counts):
+            color = ACCENT_COLOR if row == column else WRONG_COLOR
+            ax.fill_between([column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=color)
+            share = count / max(1, sum(counts))
+            style = {"ha": "center", "color": "white"}
+            ax.text(column, row - 0.06, f"{share:.1%}", fontsize=19, fontweight="bold", **style)
+            ax.text(column, row + 0.16, f"{count:,}", fontsize=11, **style)
+    places = range(len(GENDER_NAMES))
+    ax.set_xticks(places, GENDER_NAMES, fontsize=10)
+    ax.set_yticks(places, GENDER_NAMES, fontsize=10)
+    ax.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
+    return label(ax, titled("Gender: true and predicted", metrics["n"]), "Predicted", "True")
+
+
+def plot_roc(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+    """Draw the ROC curve of telling "female" apart; the dashed line is guessing.
+
+    Args:
+        predictions: As in `compute_metrics`.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    ax = axes(ax, SQUARE)
+    table = roc_table(predictions)
+    ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
+    ax.plot(
+        table["false_positive_rate"], table["true_positive_rate"], color=ACCENT_COLOR, linewidth=2
+    )
+    title = titled("ROC curve of gender", len(predictions))
+    return _shares(ax, title, "Males called female", "Females called female")
+
+
+def plot_calibration(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+    """Draw how often faces are female against how sure the model was; bars are 95 % intervals.
+
+    Args:
+        predictions: As in `compute_metrics`.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    ax = axes(ax, SQUARE)
+    table = reliability_table(predictions)
+    ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
+    ax.vlines(table["predicted"], table["low"], table["high"], color=ACCENT_COLOR, linewidth=2)
+    ax.plot(table["predicted"], table["observed"], "o-", color=ACCENT_COLOR, markersize=6)
+    title = titled("Calibration of gender", len(predictions))
+    return _shares(ax, title, "Predicted probability of female", "Share that is female")
+
+
+def _shares(ax: Any, title: str, x: str, y: str) -> Figure:
+    """Give both axes 0 to 100 %."""
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    percent_ticks(ax.xaxis)
+    percent_ticks(ax.yaxis)
+    return label(ax, title, x, y)

@@ -1,0 +1,71 @@
+"""A figure of one number for several groups, with intervals and floors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, RACE_COLORS
+from agegender.evaluation.labels import GROUP_TITLES
+from agegender.evaluation.plots.style import INK_COLOR, axes, label, percent_ticks
+
+
+def plot_groups(
+    table: pd.DataFrame,
+    value: str,
+    by: str,
+    *,
+    title: str,
+    axis_title: str,
+    percent: bool,
+    floor_label: str,
+    ax: Any = None,
+) -> Figure:
+    """Draw a dot with its interval for each group, and a grey mark where no skill would be.
+
+    Args:
+        table: What `group_table` made, with `value`, `value_low`,
+            `value_high` and `floor_value`.
+        value: Name of the figure's column.
+        by: How the faces are grouped; one of `GROUPINGS`.
+        title: What is shown.
+        axis_title: Title of the figure's axis, with its unit.
+        percent: Whether the figure is a share.
+        floor_label: What the grey mark means.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    ax = axes(ax)
+    places = np.arange(len(table))
+    known = {**RACE_COLORS, **GENDER_COLORS}
+    colors = [known.get(name, ACCENT_COLOR) for name in table["group"]]
+    floors = table[f"floor_{value}"]
+    ax.hlines(
+        floors, places - 0.3, places + 0.3, color=MUTED_COLOR, linewidth=2.5, label=floor_label
+    )
+    ax.vlines(places, table[f"{value}_low"], table[f"{value}_high"], color=colors, linewidth=2.5)
+    ax.scatter(places, table[value], s=42, color=colors, zorder=3)
+    # The number beside the dot saves looking it up on the axis.
+    for place, number in zip(places, table[value], strict=True):
+        text = f"{number:.1%}" if percent else f"{number:.1f}"
+        ax.annotate(
+            text,
+            (place, number),
+            (7, 0),
+            textcoords="offset points",
+            fontsize=8.5,
+            va="center",
+            color=INK_COLOR,
+        )
+    names = [
+        f"{name}\nn = {count:,}" for name, count in zip(table["group"], table["n"], strict=True)
+    ]
+    ax.set_xticks(places, names, fontsize=8 if len(table) > 6 else 9)
+    ax.set_xlim(-0.6, len(table) - 0.4)
+    if percent:
+        percent_ticks(ax.yaxis)
+    else:
+        ax.set_ylim(bottom=0)
+    return label(ax, title, GROUP_TITLES[by], axis_title)

@@ -1,0 +1,75 @@
+"""Figures made of pictures of faces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from agegender.config import MUTED_COLOR
+from agegender.evaluation.plots.style import INK_COLOR, PAPER_COLOR
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST_ACROSS = 6
+"""Pictures side by side in a figure."""
+
+
+@dataclass(frozen=True)
+class FaceCard:
+    """A face with its pictures and what is said about it.
+
+    Attributes:
+        pictures: RGB, uint8, by their caption; all of a figure's cards have
+            equally many.
+        truth: The labels, in a few words.
+        answer: The model's answers, in a few words.
+        is_wrong: Whether the gender is wrong.
+    """
+
+    pictures: dict[str, NDArray[np.uint8]]
+    truth: str
+    answer: str
+    is_wrong: bool = False
+
+
+def plot_cards(cards: Sequence[FaceCard], *, title: str) -> Figure:
+    """Draw faces with their labels and answers.
+
+    Args:
+        cards: At least one.
+        title: What they are.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not cards:
+        raise ValueError("there are no faces to draw")
+    views = len(cards[0].pictures)
+    across = max(1, min(MOST_ACROSS // views, len(cards)))
+    down = math.ceil(len(cards) / across)
+    figure = Figure(
+        figsize=(1.65 * across * views, 0.5 + 2.25 * down),
+        layout="constrained",
+        facecolor=PAPER_COLOR,
+    )
+    grid = figure.subplots(down, across * views, squeeze=False)
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for number, card in enumerate(cards):
+        row, column = divmod(number, across)
+        for view, (caption, picture) in enumerate(card.pictures.items()):
+            ax = grid[row, column * views + view]
+            ax.imshow(picture)
+            if not view:
+                text = f"{card.truth}\n{card.answer}"
+                ax.set_title(text, loc="left", fontsize=8.5, color=INK_COLOR, linespacing=1.4)
+            elif caption:
+                ax.set_title(caption, loc="left", fontsize=8, color=MUTED_COLOR)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK_COLOR)
+    return figure

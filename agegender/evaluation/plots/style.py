@@ -1,0 +1,81 @@
+"""What the figures have in common: size, ink, grid, axes.
+
+Figures are made without pyplot, whose state is shared by all threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+
+from agegender.config import MUTED_COLOR
+
+INK_COLOR = "#24303b"
+"""Text and axes; the HTML report turns it into the page's own text colour."""
+
+PAPER_COLOR = "#fffffe"
+"""White behind a figure; told apart from white text, so that the HTML report can drop it."""
+
+WIDE = (6.4, 3.8)
+SQUARE = (5.0, 4.8)
+"""Sizes of a figure, in inches."""
+
+
+def axes(ax: Any, size: tuple[float, float] = WIDE) -> Any:
+    """Return the axes given, or those of a new figure, in the project's style.
+
+    Args:
+        ax: `matplotlib.axes.Axes`, or None for a new figure.
+        size: Width and height of a new figure, in inches.
+    """
+    if ax is None:
+        ax = Figure(figsize=size, layout="constrained", facecolor=PAPER_COLOR).subplots()
+    ax.set_facecolor("none")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED_COLOR)
+    ax.tick_params(colors=INK_COLOR, labelsize=9, color=MUTED_COLOR)
+    ax.grid(axis="y", color=MUTED_COLOR, alpha=0.22, linewidth=0.8)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def label(ax: Any, title: str, x: str, y: str) -> Figure:
+    """Write title and axis titles, and a legend of all that has a label above the axes.
+
+    Returns:
+        The figure of the axes.
+    """
+    handles, names = ax.get_legend_handles_labels()
+    if handles:
+        box = ax.legend(
+            handles,
+            names,
+            loc="lower left",
+            bbox_to_anchor=(-0.01, 0.99),
+            ncols=len(handles),
+            frameon=False,
+            fontsize=9,
+            labelcolor=INK_COLOR,
+            handlelength=1.2,
+            columnspacing=1.4,
+        )
+        for handle in box.legend_handles:
+            handle.set_alpha(1)
+    pad = 26 if handles else 12
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK_COLOR, pad=pad)
+    ax.set_xlabel(x, fontsize=9.5, color=INK_COLOR)
+    ax.set_ylabel(y, fontsize=9.5, color=INK_COLOR)
+    figure: Figure = ax.figure
+    return figure
+
+
+def percent_ticks(axis: Any) -> None:
+    """Write an axis of shares in percent."""
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def count_ticks(axis: Any) -> None:
+    """Write an axis of counts with commas between thousands."""
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

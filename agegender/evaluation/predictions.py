@@ -1,0 +1,271 @@
+"""The one table of predictions that everything in an evaluation is made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from agegender.config import GENDER_NAMES, SEED, SPLIT_NAMES, workspace_dir
+from agegender.dataset.tables import read_table, write_table
+from agegender.errors import DatasetError, ModelNotFoundError
+from agegender.storage import storage_errors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from agegender.dataset.dataset import Dataset
+    from agegender.training.runs import Run
+
+SPLITS = (*SPLIT_NAMES, "all")
+"""What can be evaluated; "all" leaves out what was set aside."""
+
+COLUMNS = (
+    "file",
+    "sha256",
+    "split",
+    "age",
+    "gender",
+    "race",
+    "age_pred",
+    "p_female",
+    "gender_pred",
+)
+
+PREDICTIONS_VERSION = 1
+"""Part of a saved table's name; raised when the same model would answer otherwise."""
+
+CHUNK_FACES = 1024
+"""Faces whose features are in memory at once."""
+
+
+@dataclass(frozen=True)
+class TestRead:
+    """One look at the test split: each one spends some of its honesty.
+
+    Attributes:
+        when: Unix seconds.
+        dataset: The folder.
+        split: "test" or "all".
+        n: Faces of the test split that were looked at.
+    """
+
+    # pytest would take the name for a test.
+    __test__ = False
+
+    when: float
+    dataset: str
+    split: str
+    n: int
+
+
+def select_faces(
+    dataset: Dataset, split: str, *, limit: int | None = None, seed: int = SEED
+) -> pd.DataFrame:
+    """Choose the faces that are evaluated.
+
+    Args:
+        dataset: Where from.
+        split: One of `SPLITS`.
+        limit: At most so many faces, drawn by the seed; None for all.
+        seed: Of the draw.
+
+    Returns:
+        Rows of `dataset.faces`, in their order, numbered anew.
+
+    Raises:
+        DatasetError: If the split holds no face.
+        ValueError: If the split is unknown or the limit is below 1.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}, but must be at least 1")
+    faces = dataset.of(split)
+    if faces.empty:
+        raise DatasetError(
+            f"No face of {dataset.folder} is in the split {split!r}; choose another split or a "
+            "larger dataset."
+        )
+    if limit is not None and limit < len(faces):
+        faces = faces.sample(limit, random_state=seed).sort_index()
+    return faces
+
+
+def predict_faces(
+    run: Run,
+    dataset: Dataset,
+    split: str,
+    *,
+    limit: int | None = None,
+    seed: int = SEED,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Predict the faces of a split with a run's model, or read what was predicted before.
+
+    The table is saved in the run's folder (in the workspace for the shipped
+    run) and used again as long as the model, the faces, their labels and
+    their split are the same. A look at the test split is logged.
+
+    Args:
+        run: A run with trained heads.
+        dataset: Need not be the one that the run was trained on.
+        split: One of `SPLITS`.
+        limit: At most so many faces, drawn by the seed; None for all.
+        seed: Of the draw.
+        on_progress: Called with (done, total), in faces.
+
+    Returns:
+        A row for each face whose picture can be read, in the dataset's order:
+        `file`, `sha256`, `split`, and as labelled `age` (years), `gender`,
+        `race`; as answered `age_pred` (years, float32, at least 0),
+        `p_female` (0..1, float32) and `gender_pred`, averaged over the
+        picture and its mirror image.
+
+    Raises:
+        DatasetError: If the split holds no face, or none that can be read.
+        ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
+        StorageError: If the disk refuses.
+        ValueError: If the split is unknown or the limit is below 1.
+    """
+    faces = select_faces(dataset, split, limit=limit, seed=seed)
+    path = _table_file(run, faces, split)
+    table = read_table(path, COLUMNS)
+    if table is None:
+        table = _predict(run, dataset.folder, faces, on_progress)
+        write_table(table, path)
+    elif on_progress is not None:
+        on_progress(len(table), len(table))
+    looked_at = int((table["split"] == "test").sum())
+    if looked_at:
+        _log_test_read(run, TestRead(time.time(), str(dataset.folder), split, looked_at))
+    return table
+
+
+def read_test_reads(run: Run) -> list[TestRead]:
+    """Return every look at a test split with a run's model, oldest first.
+
+    A line that was cut off by a full disk or a kill is left out.
+    """
+    try:
+        lines = _test_reads_file(run).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    reads = []
+    for line in lines:
+        try:
+            reads.append(TestRead(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return reads
+
+
+def _folder(run: Run) -> Path:
+    """Return where tables about a run are kept; the shipped run is not written to."""
+    return workspace_dir() / "shipped-run" if run.is_shipped else run.folder
+
+
+def _test_reads_file(run: Run) -> Path:
+    return _folder(run) / "test-reads.jsonl"
+
+
+def _log_test_read(run: Run, read: TestRead) -> None:
+    path = _test_reads_file(run)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One short line is written in one step; the log itself is never rewritten.
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(read), ensure_ascii=False) + "\n")
+
+
+def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:
+    """Name the table after all that decides what is in it.
+
+    Raises:
+        ModelNotFoundError: If the run has no heads yet.
+    """
+    if not run.heads_file.exists():
+        raise ModelNotFoundError(
+            f"Run {run.id} has no trained heads ({run.state.status}); resume it, or choose "
+            "another run."
+        )
+    digest = hashlib.sha256(f"{PREDICTIONS_VERSION}:{run.weights().sha256}:".encode())
+    digest.update(run.heads_file.read_bytes())
+    labels = faces[["file", "sha256", "split", "age", "gender", "race"]]
+    digest.update(labels.to_csv(index=False).encode(errors="surrogateescape"))
+    return _folder(run) / f"predictions-{split}-{digest.hexdigest()[:16]}.parquet"
+
+
+def _predict(
+    run: Run,
+    folder: Path,
+    faces: pd.DataFrame,
+    on_progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    from agegender.training.features import load_features
+
+    features = load_features(folder, faces, run.weights(), on_progress=on_progress)
+    rows = np.flatnonzero(features.usable)
+    if not len(rows):
+        raise DatasetError(
+            f"None of the {len(faces)} faces chosen from {folder} can be read; "
+            "index the folder again with `python -m agegender index`."
+        )
+    heads = _load_heads(run)
+    ages, females = [], []
+    for start in range(0, len(rows), CHUNK_FACES):
+        age, female = answer(heads, features.values[rows[start : start + CHUNK_FACES]])
+        ages.append(age)
+        females.append(female)
+    p_female = np.concatenate(females)
+    return (
+        faces.iloc[rows][list(COLUMNS[:6])]
+        .assign(
+            age_pred=np.concatenate(ages),
+            p_female=p_female,
+            gender_pred=(p_female >= 0.5).astype(np.int64),
+        )
+        .reset_index(drop=True)
+    )
+
+
+def _load_heads(run: Run) -> Any:
+    """Load a run's heads without the backbone, whose features are at hand."""
+    from agegender.model.architecture import build_heads
+    from agegender.model.weights import assign_weights, float32_policy, read_weights
+
+    with float32_policy():
+        heads = build_heads()
+    assign_weights(heads, read_weights(run.heads_file), source=str(run.heads_file))
+    return heads
+
+
+def answer(
+    heads: Any, values: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Answer for faces from their features, averaged over both views.
+
+    Args:
+        heads: What `architecture.build_heads` returned, trained.
+        values: float32, shape (n, 2, 2048); view 1 is mirrored.
+
+    Returns:
+        (years, at least 0, float32, shape (n,); probability of female, 0..1,
+        float32, shape (n,)).
+    """
+    count, views, size = values.shape
+    outputs = heads(values.reshape(count * views, size), training=False)
+    ages = np.asarray(outputs["age"]).reshape(count, views)
+    genders = np.asarray(outputs["gender"]).reshape(count, views, len(GENDER_NAMES))
+    # As in prediction: a straight line through the data can go below zero.
+    return (
+        np.maximum(ages.mean(axis=1), 0.0),
+        genders.mean(axis=1)[:, GENDER_NAMES.index("female")],
+    )
