@@ -95,12 +95,33 @@ def draw_demo_faces(
     """
     if count < 10:
         raise ValueError(f"count is {count}, but must be at least 10")
-    if dest.exists() and not (dest / DEMO_MARKER).exists() and not is_empty_folder(dest):
-        raise DatasetError(f"{dest} holds something else already; choose another folder.")
+    has_demo_faces(dest)
     with replacing(dest) as part:
         part.mkdir()
         _draw_folder(part, count, seed, on_progress)
     return dest
+
+
+def has_demo_faces(dest: Path) -> bool:
+    """Tell whether the demo set is in a folder already.
+
+    Args:
+        dest: A folder that may not exist.
+
+    Returns:
+        True if it holds the demo set, False if it does not exist or is empty.
+
+    Raises:
+        DatasetError: If it holds anything else.
+    """
+    if (dest / DEMO_MARKER).exists():
+        return True
+    if dest.exists() and not is_empty_folder(dest):
+        raise DatasetError(
+            f"{dest} is there already and holds no demo faces; nothing was changed. "
+            "Choose another folder."
+        )
+    return False
 
 
 def _draw_folder(

@@ -1,0 +1,110 @@
+"""Get the faces: UTKFace from the network or from a file, or drawn demo faces.
+
+python download_dataset.py                          from the network
+python download_dataset.py --archive UTKFace.tar.gz from a file that is there already
+python download_dataset.py --demo                   drawn faces, nothing downloaded
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Never
+
+from tqdm import tqdm
+
+from agegender.commands import index
+from agegender.config import default_dataset_dir, demo_dataset_dir
+from agegender.dataset.download import fetch_dataset, has_faces
+from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
+from agegender.errors import AgeGenderError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of this script."""
+    parser = argparse.ArgumentParser(
+        prog="python download_dataset.py",
+        description="Get UTKFace's aligned and cropped faces (about 107 MB; non-commercial "
+        "research only), or draw demo faces in the same layout.",
+    )
+    parser.add_argument(
+        "--dest",
+        type=Path,
+        help=f"folder to make (default: {default_dataset_dir()}, or with --demo "
+        f"{demo_dataset_dir()})",
+    )
+    origin = parser.add_mutually_exclusive_group()
+    origin.add_argument(
+        "--archive", type=Path, metavar="FILE", help="use this .tar.gz or .zip file: no download"
+    )
+    origin.add_argument(
+        "--demo", action="store_true", help=f"draw {DEMO_FACES} faces that show nobody: no download"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the dataset folder and say what is in it.
+
+    Args:
+        argv: Arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0 done or there already, 1 failed with one sentence on
+        stderr, 130 stopped with Ctrl-C. Misuse exits with 2.
+    """
+    args = build_parser().parse_args(argv)
+    dest = args.dest or (demo_dataset_dir() if args.demo else default_dataset_dir())
+    progress = _Progress()
+    try:
+        if has_demo_faces(dest) if args.demo else has_faces(dest):
+            print(f"The dataset is there already: {dest}")
+        elif args.demo:
+            draw_demo_faces(dest, on_progress=progress.show)
+            progress.close()
+            print(f"The demo faces are drawn: {dest}")
+        else:
+            fetch_dataset(
+                dest, archive=args.archive, on_progress=progress.show, on_message=progress.tell
+            )
+            progress.close()
+            print(f"The dataset is ready: {dest}")
+        return index.run(argparse.Namespace(dataset=dest))
+    except AgeGenderError as error:
+        progress.close()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        progress.close()
+        print("stopped; nothing is half done, and a download goes on from there", file=sys.stderr)
+        return 130
+
+
+class _Progress:
+    """A bar on stderr for each step, and what is said between them."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Never] | None = None
+
+    def show(self, done: int, total: int) -> None:
+        """Move the bar; `total` is 0 where the end is not known."""
+        if self._bar is None:
+            self._bar = tqdm(total=total or None, unit_scale=True, disable=None)
+        self._bar.update(done - self._bar.n)
+
+    def tell(self, sentence: str) -> None:
+        """End the bar and write a line."""
+        self.close()
+        print(sentence, file=sys.stderr)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
