@@ -1,0 +1,338 @@
+"""Dataset: get faces, and see what is in them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from agegender.config import (
+    GENDER_NAMES,
+    MAX_AGE_YEARS,
+    RACE_NAMES,
+    SPLIT_NAMES,
+    default_dataset_dir,
+    demo_dataset_dir,
+    workspace_dir,
+)
+from agegender.dataset.dataset import Dataset, DatasetSummary, summary
+from agegender.dataset.download import MANUAL_WAY, fetch_dataset, has_faces
+from agegender.dataset.split import SET_ASIDE
+from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces
+from agegender.errors import DatasetError
+from agegender.evaluation import charts
+from agegender.images import read_image
+from agegender.storage import storage_errors
+from pages import shared
+
+SAMPLES_SHOWN = 18
+PAIRS_SHOWN = 12
+ROWS_SHOWN = 500
+"""More rows of unused files are not sent to the browser."""
+
+
+# -- Getting faces ---------------------------------------------------------------
+
+
+def get_faces() -> None:
+    """Offer the four ways to get faces."""
+    ways = {
+        "demo": ":material/brush: Demo faces",
+        "download": ":material/download: Download",
+        "upload": ":material/upload: Upload an archive",
+        "path": ":material/folder_open: On this computer",
+    }
+    way = st.segmented_control(
+        "Where from", list(ways), default="demo", required=True, format_func=ways.__getitem__
+    )
+    {"demo": get_demo, "download": get_download, "upload": get_upload, "path": get_path}[way]()
+
+
+def get_demo() -> None:
+    """Draw the demo faces."""
+    st.markdown(
+        f"{DEMO_FACES} drawn faces in UTKFace's layout, ready in seconds. They show nobody, "
+        "and figures measured on them say nothing about people."
+    )
+    if st.button("Draw demo faces", type="primary", icon=":material/brush:"):
+        with taking_up("Drawing faces") as on_progress:
+            use(draw_demo_faces(demo_dataset_dir(), on_progress=on_progress))
+
+
+def get_download() -> None:
+    """Fetch UTKFace from the network."""
+    st.markdown(
+        "UTKFace, aligned and cropped: 23,708 faces, 107 MB, for **non-commercial research "
+        "only**. It goes on where it stopped if it is interrupted."
+    )
+    if st.button("Download UTKFace", type="primary", icon=":material/download:"):
+        with taking_up("Fetching UTKFace") as on_progress:
+            use(fetch_dataset(free_folder("UTKFace"), on_progress=on_progress))
+    with st.expander("By hand"):
+        st.markdown(MANUAL_WAY + ", or choose “Upload an archive” above.")
+
+
+def get_upload() -> None:
+    """Unpack an archive that was uploaded."""
+    upload = st.file_uploader(
+        "UTKFace.tar.gz or a ZIP of faces",
+        help="Every face is a file named age_gender_race_date.jpg, for example "
+        "25_0_1_20170116220224657.jpg.",
+    )
+    if upload is not None and st.button("Unpack it", type="primary", icon=":material/unarchive:"):
+        with taking_up("Unpacking") as on_progress:
+            home = workspace_dir()
+            with storage_errors(home):
+                home.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(prefix=".upload-", dir=home) as folder:
+                    archive = Path(folder) / Path(upload.name).name
+                    archive.write_bytes(upload.getbuffer())
+                    dest = free_folder(archive.name.split(".")[0] or "faces")
+                    faces = fetch_dataset(dest, archive=archive, on_progress=on_progress)
+            use(faces)
+
+
+def get_path() -> None:
+    """Use a folder or an archive that is on this computer."""
+    text = st.text_input(
+        "Folder or archive",
+        placeholder="/home/me/UTKFace or /home/me/UTKFace.tar.gz",
+        help="A folder is used where it is and never written to. An archive is unpacked.",
+    )
+    if st.button("Use it", type="primary", icon=":material/check:", disabled=not text):
+        path = Path(text.strip()).expanduser()
+        with taking_up("Unpacking") as on_progress:
+            if path.is_file():
+                dest = free_folder(path.name.split(".")[0])
+                path = fetch_dataset(dest, archive=path, on_progress=on_progress)
+            use(path)
+
+
+@contextmanager
+def taking_up(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show progress, and an error as a sentence, while faces are got."""
+    with shared.errors_as_messages(), shared.progress(label) as on_progress:
+        yield on_progress
+
+
+def free_folder(name: str) -> Path:
+    """Return where new faces go: the usual folder, or another while that is in use."""
+    usual = default_dataset_dir()
+    try:
+        if not has_faces(usual):
+            return usual
+    except DatasetError:
+        pass  # It holds other things, and stays as it is.
+    folder = workspace_dir() / "datasets" / name
+    number = 2
+    while folder.exists():
+        folder = folder.with_name(f"{name}-{number}")
+        number += 1
+    return folder
+
+
+def use(folder: Path) -> None:
+    """Take a folder as the dataset and draw the page anew."""
+    shared.forget_datasets()
+    shared.choose_folder(folder)
+    st.rerun()
+
+
+# -- What is in them --------------------------------------------------------------
+
+
+def show_figures(dataset: Dataset, counts: DatasetSummary) -> None:
+    """Show the dataset in five numbers."""
+    faces = dataset.faces
+    ages = faces["age"]
+    women = float((faces["gender"] == GENDER_NAMES.index("female")).mean())
+    copies = int((faces["duplicate_group"] >= 0).sum())
+    with st.container(horizontal=True):
+        for label, value, help_text in (
+            ("Faces", f"{counts.labelled:,}", f"of {counts.files:,} files in the folder"),
+            (
+                "Median age",
+                f"{ages.median():.0f} years",
+                f"from {ages.min()} to {ages.max()} years, mean {ages.mean():.1f}",
+            ),
+            ("Female", f"{100 * women:.0f} %", "as labelled; UTKFace knows two genders"),
+            ("Duplicates", f"{copies:,}", "faces of which the folder holds another copy"),
+            ("Unused files", f"{len(dataset.unused):,}", "each is listed with its reason"),
+        ):
+            st.metric(label, value, help=help_text, border=True, width=180)
+
+
+def show_overview(dataset: Dataset) -> None:
+    """Show the distributions and the table behind them."""
+    faces = dataset.faces
+    st.altair_chart(charts.age_chart(faces))
+    left, right = st.columns(2, gap="medium")
+    left.altair_chart(charts.balance_chart(faces))
+    right.altair_chart(charts.race_chart(faces))
+    st.subheader("Statistics", anchor=False)
+    st.dataframe(statistics(faces), hide_index=True)
+
+
+def statistics(faces: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what there is of each split, as text for reading."""
+    groups = [("All", faces)] + [
+        (name.capitalize(), faces[faces["split"] == name]) for name in (*SPLIT_NAMES, SET_ASIDE)
+    ]
+    rows = []
+    for name, part in groups:
+        if part.empty:
+            continue
+        ages = part["age"]
+        rows.append(
+            {
+                "Faces in": name,
+                "n": len(part),
+                "Median age": f"{ages.median():.0f}",
+                "Middle half of ages": f"{ages.quantile(0.25):.0f} to {ages.quantile(0.75):.0f}",
+                "Female": f"{100 * part['gender'].mean():.0f} %",
+                "Largest group": RACE_NAMES[part["race"].mode().iat[0]],
+                "Median size": f"{part['width'].median():.0f} x {part['height'].median():.0f} px",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def show_samples(dataset: Dataset) -> None:
+    """Show faces that pass the filters."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        genders = st.pills("Gender", GENDER_NAMES, selection_mode="multi")
+        races = st.pills("Race group", RACE_NAMES, selection_mode="multi")
+        splits = st.pills("Split", (*SPLIT_NAMES, SET_ASIDE), selection_mode="multi")
+    youngest, oldest = st.slider("Age, years", 0, MAX_AGE_YEARS, (0, MAX_AGE_YEARS))
+    faces = dataset.faces
+    chosen = faces["age"].between(youngest, oldest)
+    if genders:
+        chosen &= faces["gender"].isin([GENDER_NAMES.index(name) for name in genders])
+    if races:
+        chosen &= faces["race"].isin([RACE_NAMES.index(name) for name in races])
+    if splits:
+        chosen &= faces["split"].isin(splits)
+    found = faces[chosen]
+    draw = st.session_state.setdefault("dataset_draw", 0)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(found):,}** faces match.", width="content")
+        if len(found) > SAMPLES_SHOWN and st.button(
+            "Show others", icon=":material/shuffle:", type="tertiary"
+        ):
+            st.session_state["dataset_draw"] = draw = draw + 1
+    if found.empty:
+        st.info("No face matches. Take a filter away.", icon=":material/filter_alt_off:")
+        return
+    show_faces(dataset, found.sample(min(SAMPLES_SHOWN, len(found)), random_state=draw))
+
+
+def show_faces(dataset: Dataset, faces: pd.DataFrame, *, with_split: bool = False) -> None:
+    """Show faces side by side, each with its labels."""
+    with st.container(horizontal=True):
+        for row in faces.itertuples():
+            caption = f"{row.age} · {GENDER_NAMES[row.gender]} · {RACE_NAMES[row.race]}"
+            if with_split:
+                caption += f" · {row.split}"
+            with st.container(width=132, gap=None), shared.errors_as_messages():
+                st.image(read_image(dataset.path(row.file)), width=132, alt=caption)
+                st.caption(caption)
+
+
+def show_duplicates(dataset: Dataset, counts: DatasetSummary) -> None:
+    """Show which faces there are twice, contradicting ones first."""
+    faces = dataset.faces[dataset.faces["duplicate_group"] >= 0]
+    if faces.empty:
+        st.success("No face is there twice.", icon=":material/check_circle:")
+        return
+    with st.container(horizontal=True):
+        for label, value in (
+            ("Exact copies", counts.exact_duplicates),
+            ("Groups that are nearly alike", counts.near_groups),
+            ("Label conflicts", counts.label_conflicts),
+            ("Largest group", counts.largest_group),
+        ):
+            st.metric(label, f"{value:,}", border=True, width=220)
+    st.markdown(
+        ":gray[Copies never stand on both sides of a split: the one in train stays, the others "
+        "are set aside. A label conflict is a group whose labels contradict each other.]"
+    )
+    only_conflicts = counts.label_conflicts > 0 and st.toggle("Only label conflicts", value=True)
+    if only_conflicts:
+        faces = faces[faces["label_conflict"]]
+    groups = faces["duplicate_group"].unique()
+    st.markdown(
+        f"**{len(groups):,}** {'group' if len(groups) == 1 else 'groups'}"
+        + (f", the first {PAIRS_SHOWN} shown." if len(groups) > PAIRS_SHOWN else ".")
+    )
+    with st.container(horizontal=True):
+        for group in groups[:PAIRS_SHOWN]:
+            with st.container(border=True, width="content"):
+                same = faces[faces["duplicate_group"] == group]
+                show_faces(dataset, same.head(4), with_split=True)
+
+
+def show_split(dataset: Dataset, counts: DatasetSummary) -> None:
+    """Show how the faces are divided."""
+    st.altair_chart(charts.split_chart(dataset.faces))
+    st.markdown(
+        "A face's split is drawn from the content of its file and nothing else: it is the same "
+        "on every machine and does not move when files are added or removed. Train is for "
+        "learning, validation for choosing, test for the last word."
+    )
+    aside = counts.splits[SET_ASIDE]
+    if aside:
+        st.caption(f"{aside:,} faces are set aside, since a copy of them is in another split.")
+
+
+def show_unused(dataset: Dataset) -> None:
+    """List every file that is not used, with its reason."""
+    unused = dataset.unused
+    if unused.empty:
+        st.success("Every file is used.", icon=":material/check_circle:")
+        return
+    st.markdown(f"**{len(unused):,}** files are not used. Nothing is guessed or changed.")
+    table = unused.head(ROWS_SHOWN).rename(columns={"file": "File", "reason": "Reason"})
+    wide = st.column_config.Column(width="large")
+    st.dataframe(table, hide_index=True, column_config={"Reason": wide})
+
+
+def show(dataset: Dataset) -> None:
+    """Show a dataset."""
+    counts = summary(dataset)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/folder: `{dataset.folder}`", width="content")
+        shared.demo_badge(dataset)
+        if st.button("Read again", icon=":material/refresh:", type="tertiary"):
+            shared.forget_datasets()
+            st.rerun()
+    show_figures(dataset, counts)
+    overview, samples, duplicates, split, unused = st.tabs(
+        ["Overview", "Samples", "Duplicates", "Split", f"Unused files ({len(dataset.unused):,})"]
+    )
+    with overview:
+        show_overview(dataset)
+    with samples:
+        show_samples(dataset)
+    with duplicates:
+        show_duplicates(dataset, counts)
+    with split:
+        show_split(dataset, counts)
+    with unused:
+        show_unused(dataset)
+
+
+shared.header("Dataset", "Labelled faces: where they are, who is in them, and what is left out.")
+folder = shared.chosen_folder()
+if folder is None:
+    with st.container(border=True):
+        st.subheader("Get faces", anchor=False)
+        get_faces()
+else:
+    with st.expander("Change the dataset", icon=":material/swap_horiz:"):
+        get_faces()
+    show(shared.read_dataset(folder))
+    shared.link(shared.TRAINING, "Next: train a model")

@@ -1,0 +1,191 @@
+"""Grad-CAM: which parts of a face the two answers rest on."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from agegender.config import GENDER_NAMES
+from agegender.images import read_image
+from agegender.model.preprocessing import prepare
+from agegender.training.runs import Run
+from pages import shared
+
+if TYPE_CHECKING:
+    from agegender.explanation.gradcam import Explanation
+    from agegender.prediction.predictor import Prediction
+
+FACES_SHOWN = 8
+VIEW_SIZE = 400
+"""Side in pixels at which faces and maps are shown and downloaded."""
+
+FILE_KEY = "gradcam_file"
+DRAW_KEY = "gradcam_draw"
+
+
+def pick_test_face() -> tuple[str, NDArray[np.uint8], str] | None:
+    """Let the visitor pick a face that the model never learned from.
+
+    Returns:
+        The file's name, its pixels and its labels as text; None while none is picked.
+    """
+    dataset = shared.need_dataset()
+    test = dataset.of("test")
+    if test.empty:
+        st.info(
+            "This dataset has no test faces. Upload a picture, or use a larger dataset.",
+            icon=":material/info:",
+        )
+        return None
+    shared.demo_badge(dataset)
+    draw = st.session_state.setdefault(DRAW_KEY, 0)
+    shown = test.sample(min(FACES_SHOWN, len(test)), random_state=draw)
+    with st.container(horizontal=True):
+        for row in shown.itertuples():
+            with st.container(width=104, gap="xsmall"), shared.errors_as_messages():
+                st.image(read_image(dataset.path(row.file)), width=104, alt=row.file)
+                if st.button(
+                    f"{row.age} · {GENDER_NAMES[row.gender]}",
+                    key=f"pick-{row.file}",
+                    width="stretch",
+                    type="primary" if row.file == st.session_state.get(FILE_KEY) else "secondary",
+                    help="Explain this face",
+                ):
+                    st.session_state[FILE_KEY] = row.file
+                    st.rerun()
+    if len(test) > FACES_SHOWN and st.button(
+        "Show others", icon=":material/shuffle:", type="tertiary"
+    ):
+        st.session_state[DRAW_KEY] = draw + 1
+        st.rerun()
+    file = st.session_state.get(FILE_KEY)
+    if file is None or file not in set(test["file"]):
+        file = shown["file"].iat[0]
+    row = test[test["file"] == file].iloc[0]
+    truth = f"labelled {row['age']} years, {GENDER_NAMES[row['gender']]}"
+    return Path(file).name, read_image(dataset.path(file)), truth
+
+
+def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
+    """Take one picture from the visitor; it stays in memory and is not kept."""
+    upload = st.file_uploader(
+        "A picture of one face",
+        type=shared.PICTURE_TYPES,
+        help="It is taken as a face crop: the centre square is what the model sees.",
+    )
+    st.caption("The picture stays in memory and is not kept.")
+    if upload is None:
+        return None
+    return upload.name, read_image(upload.getvalue(), name=upload.name), ""
+
+
+@st.cache_data(max_entries=32, show_spinner="Looking at what the model looks at …")
+def explain(
+    folder: Path, changed_ns: int, rgb: NDArray[np.uint8]
+) -> tuple[Prediction, Explanation, NDArray[np.uint8]]:
+    """Answer for a face and explain both answers.
+
+    Returns:
+        The answer, the heatmaps, and the square that the model saw, enlarged.
+    """
+    predictor = shared.predictor(Run(folder))
+    [answer] = predictor.predict([rgb])
+    view = prepare(rgb, replace(predictor.spec, size=VIEW_SIZE))
+    return answer, predictor.explain(rgb), view
+
+
+def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
+    """Show the face and both maps side by side."""
+    # matplotlib's colour maps take a moment, which the other pages need not wait for.
+    from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
+
+    answer, maps, view = explain(run.folder, shared.changed_ns(run), rgb)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        opacity = st.slider("Opacity of the maps, %", 0, 100, round(100 * DEFAULT_OPACITY), 5)
+        gender = st.segmented_control(
+            "Gender map for",
+            GENDER_NAMES,
+            default=answer.gender,
+            required=True,
+            help="What speaks for this gender. Both maps share one scale, so that a pale map "
+            "means weak evidence.",
+        )
+    age_map = overlay_heatmap(view, maps.age, signed=True, opacity=opacity / 100)
+    gender_map = overlay_heatmap(view, maps.gender(gender), opacity=opacity / 100)
+    original, age_place, gender_place = st.columns(3, gap="medium", border=True)
+    with original:
+        st.markdown("**Original**")
+        st.image(view, width="stretch", alt=f"The square of {name} that the model saw")
+        st.caption(truth or name)
+    with age_place:
+        st.markdown(f"**Age: {answer.age:.0f} years**")
+        st.image(age_map, width="stretch", alt="Heatmap of the age head")
+        st.caption("Orange raises the predicted age, blue lowers it.")
+    with gender_place:
+        share = answer.p_female if gender == "female" else 1 - answer.p_female
+        st.markdown(f"**{gender.capitalize()}: {100 * share:.0f} %**")
+        st.image(gender_map, width="stretch", alt=f"Heatmap of the gender head for {gender}")
+        if maps.gender(gender).any():
+            st.caption(f"The brighter, the more it speaks for {gender}.")
+        else:
+            st.caption(f"Nothing in this face speaks for {gender}.")
+    stem = Path(name).stem
+    with st.container(horizontal=True):
+        for label, picture, suffix in (
+            ("Age map", age_map, "age"),
+            ("Gender map", gender_map, gender),
+            ("All three side by side", np.concatenate([view, age_map, gender_map], 1), "maps"),
+        ):
+            st.download_button(
+                label,
+                png(picture),
+                f"{stem}-{suffix}.png",
+                "image/png",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+def png(rgb: NDArray[np.uint8]) -> bytes:
+    """Encode a picture for download."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def show_reading() -> None:
+    """Say what a map means and what it does not."""
+    with st.expander("How to read the maps", icon=":material/help:"):
+        st.markdown(
+            "A map shows where the last fine layer of the network responds, weighted by how much "
+            "it moves one answer. It is averaged over the face and its mirror image, as the answer "
+            "is. It tells where the network looked, not why, and it is as coarse as its cells. "
+            "Selvaraju et al., “Grad-CAM”, ICCV 2017."
+        )
+
+
+shared.header("Grad-CAM", "See which parts of a face raise or lower each answer.")
+chosen_run = shared.need_run()
+shared.skill_note(chosen_run)
+source = st.segmented_control(
+    "Face",
+    ["test", "upload"],
+    default="test",
+    required=True,
+    format_func={
+        "test": ":material/photo_library: From the test split",
+        "upload": ":material/upload: Upload a picture",
+    }.__getitem__,
+)
+with shared.errors_as_messages():
+    picked = pick_test_face() if source == "test" else pick_upload()
+    if picked is not None:
+        show(chosen_run, *picked)
+show_reading()

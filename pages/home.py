@@ -1,0 +1,157 @@
+"""Home: what this is, where you stand, what to do next."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from agegender.config import SEED
+from agegender.dataset.synthetic import draw_face
+from agegender.training.runs import list_runs
+from pages import shared
+
+HERO_FACES = ((4, 1, 2), (12, 0, 1), (24, 1, 3), (38, 0, 0), (55, 1, 1), (78, 0, 4))
+"""(age, gender, race) of the drawings in the picture at the top."""
+
+
+@st.cache_data(show_spinner=False)
+def draw_strip() -> list[NDArray[np.uint8]]:
+    """Draw the faces of the picture at the top."""
+    rng = np.random.default_rng(SEED)
+    return [draw_face(age, gender, race, rng) for age, gender, race in HERO_FACES]
+
+
+def show_hero() -> None:
+    """Say what this is, beside a row of drawn faces."""
+    words, picture = st.columns([3, 2], gap="large", vertical_alignment="center")
+    with words:
+        st.title("Age and gender from a face, and why", anchor=False)
+        st.markdown(
+            "Train a network on labelled faces, see how far off it is and for whom, look at "
+            "what it looked at, then try it on your own pictures. "
+            "Everything stays on this computer."
+        )
+    with picture, st.container(horizontal=True, gap="small"):
+        for face, (age, _, _) in zip(draw_strip(), HERO_FACES, strict=True):
+            st.image(face, width=84, caption=str(age), alt=f"Drawn face, {age} years old")
+
+
+def show_dataset_card() -> bool:
+    """Tell where the faces are; return whether there are any."""
+    st.subheader(":material/photo_library: Faces", anchor=False)
+    folder = shared.chosen_folder()
+    if folder is None:
+        st.markdown("None yet.")
+        shared.link(shared.DATASET, "Get a dataset")
+        return False
+    dataset = shared.read_dataset(folder)
+    counts = dataset.faces["split"].value_counts()
+    st.markdown(
+        f"**{len(dataset.faces):,}** labelled faces in `{folder.name}`: "
+        f"{counts.get('train', 0):,} to train on, {counts.get('validation', 0):,} to choose by, "
+        f"{counts.get('test', 0):,} to test on."
+    )
+    shared.demo_badge(dataset)
+    shared.link(shared.DATASET, "Look at the faces")
+    return True
+
+
+def show_runs_card() -> bool:
+    """Tell what was trained; return whether a training is at work."""
+    st.subheader(":material/model_training: Trainings", anchor=False)
+    runs = list_runs()
+    alive = next((run for run in runs if run.is_alive()), None)
+    if alive is not None:
+        st.markdown(f"One is at work: {alive.state.phase}.")
+        shared.link(shared.TRAINING, "Watch it")
+    elif runs:
+        noun = "training" if len(runs) == 1 else "trainings"
+        st.markdown(f"**{len(runs)}** {noun}, the newest is {runs[0].state.status}.")
+        shared.link(shared.TRAINING, "See them")
+    else:
+        st.markdown("None yet.")
+        shared.link(shared.TRAINING, "Train a model")
+    return alive is not None
+
+
+def show_model_card() -> bool:
+    """Tell which model answers; return whether there is one."""
+    st.subheader(":material/face: Model", anchor=False)
+    runs = shared.usable_runs()
+    if not runs:
+        st.markdown("None yet. It comes out of a training.")
+        return False
+    run = runs[0]
+    st.markdown(f"{shared.run_label(run)}.")
+    if not run.weights().has_skill:
+        st.badge("Random backbone: plumbing, not skill", icon=":material/science:", color="orange")
+    shared.link(shared.EVALUATION, "See how good it is")
+    return True
+
+
+def show_next(has_faces: bool, is_training: bool, has_model: bool) -> None:
+    """Name the one next step."""
+    if not has_faces:
+        words = "Get faces: draw demo faces in seconds, or fetch UTKFace (107 MB)."
+        target, label = shared.DATASET, "Get a dataset"
+    elif is_training:
+        words = "A training is at work. Watch its curves; it goes on if you leave the page."
+        target, label = shared.TRAINING, "Watch the training"
+    elif not has_model:
+        words = "Train a model on these faces. The settings that stand there are good ones."
+        target, label = shared.TRAINING, "Train a model"
+    else:
+        words = "Try the model on a picture of a face, or see how far off it is and for whom."
+        target, label = shared.PREDICTION, "Try a picture"
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Next.** {words}", width="stretch")
+        shared.link(target, label)
+
+
+def show_path() -> None:
+    """Show the way of a face through the app."""
+    steps = (
+        ("Dataset", "Faces in, labels read from their names, duplicates found, split drawn."),
+        ("Training", "A frozen ResNet50 turns faces into numbers; two heads learn from them."),
+        ("Evaluation", "Years off, share right, for whom it fails, beside the zero-skill floor."),
+        ("Grad-CAM", "Which parts of the face raise or lower the answer."),
+        ("Prediction", "Your own pictures, with a confidence and files to take away."),
+    )
+    st.subheader("The path", anchor=False)
+    for column, (number, (name, words)) in zip(
+        st.columns(len(steps)), enumerate(steps, start=1), strict=True
+    ):
+        column.markdown(f"**{number}. {name}**  \n:gray[{words}]")
+
+
+def show_limits() -> None:
+    """State the proper use in three sentences."""
+    st.caption(
+        "A guess about how a face looks, not a fact about a person. Labels in UTKFace are "
+        "estimates with two genders and five groups; errors are larger for children, the old "
+        "and groups with few faces. Not for decisions about people."
+    )
+
+
+shared.require_app()
+show_hero()
+st.space("small")
+next_place = st.container()
+faces_card, runs_card, model_card = (
+    column.container(border=True, height="stretch") for column in st.columns(3)
+)
+with runs_card, shared.errors_as_messages():
+    training = show_runs_card()
+with model_card, shared.errors_as_messages():
+    model = show_model_card()
+st.space("small")
+show_path()
+st.space("small")
+show_limits()
+# Last, since reading a folder for the first time takes a while.
+faces = False
+with faces_card, shared.errors_as_messages():
+    faces = show_dataset_card()
+with next_place:
+    show_next(faces, training, model)

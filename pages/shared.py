@@ -1,0 +1,333 @@
+"""What the pages share: where they are, cached loaders, session keys, messages.
+
+The library knows nothing of Streamlit, and the pages know nothing of files: a
+page asks here for the dataset, a run or a predictor. Nothing is kept in module
+variables, since they would be shared by every visitor; what lasts is in
+`st.cache_resource` (read-only), in `st.session_state`, or on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_dir
+from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.errors import AgeGenderError, ModelNotFoundError
+from agegender.storage import write_json
+from agegender.training.runs import Run, default_run, list_runs
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import Page as StreamlitPage
+
+    from agegender.prediction.predictor import Predictor
+
+# -- The pages, relative to app.py ---------------------------------------------
+
+HOME = "pages/home.py"
+DATASET = "pages/dataset.py"
+TRAINING = "pages/training.py"
+EVALUATION = "pages/evaluation.py"
+GRADCAM = "pages/gradcam.py"
+PREDICTION = "pages/prediction.py"
+
+NAVIGATION = {
+    "": [(HOME, "Home", ":material/home:")],
+    "Build": [
+        (DATASET, "Dataset", ":material/photo_library:"),
+        (TRAINING, "Training", ":material/model_training:"),
+    ],
+    "Understand": [
+        (EVALUATION, "Evaluation", ":material/monitoring:"),
+        (GRADCAM, "Grad-CAM", ":material/center_focus_strong:"),
+    ],
+    "Use": [(PREDICTION, "Prediction", ":material/face:")],
+}
+
+LOGO = Path(__file__).with_name("logo.svg")
+MARK = Path(__file__).with_name("logo-mark.svg")
+
+# -- Keys of st.session_state ---------------------------------------------------
+
+RUN_KEY = "run"
+"""The id of the run that Evaluation, Grad-CAM and Prediction look at."""
+
+_SHELL_KEY = "in_app"
+"""Set by app.py; missing when Streamlit ran a page's file by itself."""
+
+SPLIT_LABELS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
+
+NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
+
+PICTURE_TYPES = ["jpg", "jpeg", "png", "webp", "heic", "heif", "bmp", "tif", "tiff", "gif"]
+"""What the upload fields accept; the library decides whether it is a picture."""
+
+
+# -- Navigation ------------------------------------------------------------------
+
+
+def navigation() -> StreamlitPage:
+    """Declare the pages; return the one to run."""
+    return st.navigation(
+        {
+            section: [
+                st.Page(page, title=title, icon=icon, default=page == HOME)
+                for page, title, icon in pages
+            ]
+            for section, pages in NAVIGATION.items()
+        }
+    )
+
+
+def enter_app() -> None:
+    """Note that the page is run by app.py, as it should be."""
+    st.session_state[_SHELL_KEY] = True
+
+
+def require_app() -> None:
+    """Run a page through app.py if it is not.
+
+    Streamlit runs a file in `pages/` by itself when its address is the very first
+    that a new server is asked for: it has not seen `st.navigation` by then.
+    """
+    if _SHELL_KEY not in st.session_state:
+        navigation()
+        st.rerun()
+
+
+# -- Messages ------------------------------------------------------------------
+
+
+@contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """Show whatever the library refuses to do as one sentence; bugs pass through."""
+    try:
+        yield
+    except AgeGenderError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def header(title: str, lead: str) -> None:
+    """Open a page with its title and one sentence."""
+    require_app()
+    st.title(title, anchor=False)
+    st.markdown(f":gray[{lead}]")
+
+
+def link(page: str, label: str, icon: str = ":material/arrow_forward:") -> None:
+    """Lead to another page."""
+    st.page_link(page, label=label, icon=icon)
+
+
+def next_step(message: str, page: str, label: str) -> None:
+    """Say what is missing and lead to the page that gets it."""
+    with st.container(border=True):
+        st.markdown(message)
+        link(page, label)
+
+
+def demo_badge(dataset: Dataset) -> None:
+    """Mark drawn faces, so that nobody takes them or their figures for real."""
+    if dataset.is_demo:
+        st.badge("Demo faces: drawings, not people", icon=":material/brush:", color="orange")
+
+
+def skill_note(run: Run) -> None:
+    """Mark a model whose backbone never learned anything."""
+    if not run.weights().has_skill:
+        # Everywhere that figures or answers stand, so that none is taken for skill.
+        st.warning(
+            "This model's backbone has random weights: its figures and answers show that "
+            "the pipeline works, not that it can tell an age or a gender.",
+            icon=":material/science:",
+        )
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while something long is done.
+
+    Yields:
+        A callback for the library, called with (done, total).
+    """
+    bar = st.progress(0.0, text=f"{label} …")
+    shown = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        # A message to the browser for every face would slow the work down.
+        if time.monotonic() - shown > 0.15 or done >= total:
+            shown = time.monotonic()
+            share = min(done / total, 1.0) if total else 1.0
+            bar.progress(share, text=f"{label}: {done:,} of {total:,}")
+
+    try:
+        yield show
+    finally:
+        bar.empty()
+
+
+# -- The dataset ---------------------------------------------------------------
+
+
+@dataclass
+class _Slot:
+    """A dataset that is read once, by whoever comes first, while the others wait.
+
+    `st.cache_data` cannot be used: a cached function may not draw a progress bar.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    dataset: Dataset | None = None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _slot(folder: str, modified_ns: int) -> _Slot:
+    """Return the one slot of a folder in its present state."""
+    return _Slot()
+
+
+def _choice_file() -> Path:
+    """Return the file that remembers the chosen folder across reloads and restarts."""
+    return workspace_dir() / "app.json"
+
+
+def chosen_folder() -> Path | None:
+    """Return the dataset folder in use, or None when there is none yet."""
+    try:
+        folder = Path(json.loads(_choice_file().read_text(encoding="utf-8"))["dataset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # Nothing chosen, or half a file: look in the usual places.
+        folder = default_dataset_dir()
+    candidates = [folder, default_dataset_dir(), demo_dataset_dir()]
+    return next((candidate for candidate in candidates if candidate.is_dir()), None)
+
+
+def choose_folder(folder: Path) -> None:
+    """Use a folder from now on.
+
+    Raises:
+        DatasetError: If it holds no labelled face; the choice then stays as it was.
+    """
+    read_dataset(folder)
+    write_json(_choice_file(), {"dataset": str(folder.resolve())})
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Index a folder, with a progress bar, or take it from the cache.
+
+    Raises:
+        DatasetError: If the folder is missing, empty or holds no labelled face.
+    """
+    modified_ns = folder.stat().st_mtime_ns if folder.is_dir() else 0
+    slot = _slot(str(folder.resolve()), modified_ns)
+    with slot.lock:
+        if slot.dataset is None:
+            with progress("Reading faces") as on_progress:
+                slot.dataset = open_dataset(folder, on_progress=on_progress)
+        return slot.dataset
+
+
+def forget_datasets() -> None:
+    """Read every folder anew at the next visit."""
+    _slot.clear()
+
+
+def need_dataset() -> Dataset:
+    """Return the dataset in use, or lead to the Dataset page and stop."""
+    folder = chosen_folder()
+    if folder is None:
+        next_step(
+            "There are no faces yet. Draw demo faces, fetch UTKFace or name a folder.",
+            DATASET,
+            "Get a dataset",
+        )
+        st.stop()
+    return read_dataset(folder)
+
+
+# -- Runs and models -----------------------------------------------------------
+
+
+def usable_runs() -> list[Run]:
+    """Return the runs that have a model: the default one, then the others, newest first."""
+    try:
+        first = [default_run()]
+    except ModelNotFoundError:
+        first = []
+    others = [run for run in list_runs() if run.heads_file.exists()]
+    named = {run.id: run for run in [*first, *others]}
+    return [run for run in named.values() if run.state.status != "damaged"]
+
+
+def run_label(run: Run) -> str:
+    """Name a run as a person would: when it was trained, with what, on what."""
+    if run.is_shipped:
+        return "Shipped with the app"
+    when = time.strftime("%d %b %Y, %H:%M", time.localtime(run.state.started))
+    return f"{when} · {run.config.backbone} backbone · {Path(run.config.dataset).name}"
+
+
+def need_run() -> Run:
+    """Let the visitor choose a run, or lead to the Training page and stop."""
+    runs = {run.id: run for run in usable_runs()}
+    if not runs:
+        next_step(NO_RUN_YET, TRAINING, "Train a model")
+        st.stop()
+    chosen = st.selectbox(
+        "Model",
+        list(runs),
+        format_func=lambda run_id: run_label(runs[run_id]),
+        key=RUN_KEY,
+        persist_state="session",
+        help="A finished training. The newest is chosen at first.",
+    )
+    return runs[chosen]
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model; the first one takes longest …")
+def _predictor(folder: Path, changed_ns: int) -> Predictor:
+    """Load a model once for all visitors; it is only read."""
+    from agegender.prediction.predictor import load_predictor
+
+    return load_predictor(Run(folder))
+
+
+def predictor(run: Run) -> Predictor:
+    """Return the predictor of a run, loaded anew when the run was trained further."""
+    return _predictor(run.folder, changed_ns(run))
+
+
+def changed_ns(run: Run) -> int:
+    """Return when a run's model last changed; part of every key that hangs on a model."""
+    return run.heads_file.stat().st_mtime_ns if run.heads_file.exists() else 0
+
+
+# -- Numbers as a person would say them ------------------------------------------
+
+
+def years(value: float) -> str:
+    """Format an error in years."""
+    return f"{value:.1f} years"
+
+
+def percent(share: float) -> str:
+    """Format a share in [0, 1]."""
+    return f"{100 * share:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Format a length of time, rounded the more the longer it is."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
