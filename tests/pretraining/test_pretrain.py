@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,27 @@ def test_unknown_labels_weigh_nothing(pretraining: Pretraining) -> None:
         assert unknown - 2 <= zeros <= unknown
 
 
-@pytest.mark.slow
+def tiny_backbone(size: int | None) -> Any:
+    """A stand-in for ResNet50, whose training step takes half a minute to build."""
+    import keras
+
+    inputs = keras.Input((size, size, 3))
+    hidden = keras.layers.Conv2D(4, 3, strides=2)(inputs)
+    hidden = keras.layers.BatchNormalization()(hidden)
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(hidden)
+    return keras.Model(inputs, pooled)
+
+
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import keras
+
+    monkeypatch.setattr("agegender.pretraining.network.build_backbone", tiny_backbone)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("small_network")
 def test_a_stopped_pretraining_goes_on_where_it_was(
     pretraining: Pretraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:

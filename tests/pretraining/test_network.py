@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agegender.pretraining import network as module
+from agegender.pretraining.network import AGE_CLASSES, age_loss
+from agegender.pretraining.recipe import Recipe
+
+RECIPE = Recipe((), age_sigma_years=2.0, age_l1_weight=0.1)
+
+
+def peak(age: int) -> np.ndarray:
+    """All probability on one age."""
+    return np.eye(AGE_CLASSES, dtype="float32")[[age]]
+
+
+def gaussian(age: float) -> np.ndarray:
+    """The distribution that a label of `age` years asks for."""
+    values = np.exp(-0.5 * ((np.arange(AGE_CLASSES) - age) / RECIPE.age_sigma_years) ** 2)
+    return (values / values.sum())[None].astype("float32")
+
+
+def test_age_loss_is_least_for_the_gaussian_around_the_label() -> None:
+    loss = age_loss(RECIPE)
+    label = np.array([[40.0]], "float32")
+    best = float(loss(label, gaussian(40))[0])
+    assert best == pytest.approx(np.log(2.0 * np.sqrt(2 * np.pi * np.e)), abs=1e-3)
+    for other in (gaussian(38), gaussian(45), peak(40), np.full((1, 101), 1 / 101, "float32")):
+        assert float(loss(label, other)[0]) > best
+
+
+def test_age_loss_adds_the_error_of_the_mean() -> None:
+    label = np.array([[40.0]], "float32")
+    without = age_loss(Recipe((), age_sigma_years=2.0, age_l1_weight=0.0))
+    difference = age_loss(RECIPE)(label, gaussian(45)) - without(label, gaussian(45))
+    assert float(difference[0]) == pytest.approx(0.1 * 5, abs=1e-3)
+
+
+def test_labels_beyond_the_last_class_count_as_the_last() -> None:
+    loss = age_loss(RECIPE)
+    for prediction in (gaussian(99), gaussian(60)):
+        losses = [float(loss(np.array([[age]], "float32"), prediction)[0]) for age in (100, 116)]
+        assert losses[0] == losses[1]
+
+
+@pytest.fixture
+def normalized() -> Iterator[tuple[Any, Any]]:
+    """A small model with batch normalisation, as Keras and as the fused kernel compute it."""
+    import keras
+
+    inputs = keras.Input((8, 8, 3))
+    plain = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
+    fused = module._with_fused_normalization(plain)
+    fused.set_weights(plain.get_weights())
+    return plain, fused
+
+
+def test_fused_normalization_trains_and_infers_as_keras_does(normalized: tuple[Any, Any]) -> None:
+    plain, fused = normalized
+    images = np.random.default_rng(0).normal(3, 2, (16, 8, 8, 3)).astype("float32")
+    for training in (True, False):
+        one, other = (np.asarray(model(images, training=training)) for model in (plain, fused))
+        assert np.allclose(one, other, atol=1e-3)
+    # The kernel divides by n - 1 where Keras divides by n.
+    for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
+        assert np.allclose(one, other, rtol=2e-3)
