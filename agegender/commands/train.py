@@ -105,12 +105,14 @@ def work(prepared: Run, *, on_start: Callable[[], object] = lambda: None) -> int
     """
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.set())
+    phases = [""]
     resume = f"go on with: python -m agegender runs resume {prepared.id}"
     with tqdm(disable=None, file=sys.stderr) as bar:
 
         def show_state(state: RunState) -> None:
             on_start()
-            if bar.desc != f"{state.phase}: ":
+            if phases[-1] != state.phase:
+                phases.append(state.phase)
                 bar.reset()
                 bar.set_description(state.phase, refresh=False)
             bar.total = state.total or None

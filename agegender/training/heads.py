@@ -126,8 +126,7 @@ def _measure(train: LabeledFeatures) -> _Scaling:
     sums = np.zeros((2, FEATURE_COUNT))
     for start in range(0, len(train.values), CHUNK_FACES):
         rows = train.values[start : start + CHUNK_FACES].reshape(-1, FEATURE_COUNT)
-        rows = rows.astype(np.float64)
-        sums += rows.sum(axis=0), (rows**2).sum(axis=0)
+        sums += rows.sum(axis=0, dtype=np.float64), (rows**2).sum(axis=0, dtype=np.float64)
     mean, square = sums / (train.values.shape[0] * train.values.shape[1])
     std = np.sqrt(np.maximum(square - mean**2, 0))
     # A feature that hardly varies here must not explode on a face where it does.

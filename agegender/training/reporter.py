@@ -61,7 +61,7 @@ class Reporter:
             self.begin("dataset")
             with storage_errors(self._reserve):
                 self._reserve.write_bytes(bytes(RESERVE_BYTES))
-        except StorageError as error:
+        except BaseException as error:
             self._conclude(error)
             raise
         return self
