@@ -8,6 +8,7 @@ file as the weights.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,6 +70,12 @@ class Pretraining:
     def recipe(self) -> Recipe:
         """The recipe as it was saved."""
         return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """Extra faces that were left out, by set (`samples.Samples.excluded`)."""
+        counts: dict[str, int] = json.loads(self.excluded_file.read_text(encoding="utf-8"))
+        return counts
 
 
 def find_pretraining(name: str) -> Pretraining:

@@ -1,0 +1,41 @@
+"""`python -m agegender ship`: install a pretraining as the shipped weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from agegender.config import default_dataset_dir
+from agegender.errors import RunError
+from agegender.pretraining.pretrain import find_pretraining
+from agegender.pretraining.ship import ship
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "ship",
+        help="install a pretraining as the shipped weights",
+        description=(
+            "Write a pretraining's backbone in float16, train the default heads on it and put "
+            "both in place of the weights that travel with the package."
+        ),
+    )
+    parser.add_argument("name", help="name of the pretraining")
+    parser.add_argument("--dataset", type=Path, default=default_dataset_dir(), help="%(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ship, and say where the files are and how large."""
+    pretraining = find_pretraining(args.name)
+    if not pretraining.folder.is_dir():
+        raise RunError(
+            f"There is no pretraining {args.name!r} in {pretraining.folder.parent}; "
+            "`python -m agegender pretrain` makes one."
+        )
+    folder = ship(pretraining, args.dataset)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        print(f"{file.stat().st_size:>12,} bytes  {file.relative_to(folder)}")
+    return 0

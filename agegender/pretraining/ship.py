@@ -1,0 +1,126 @@
+"""Turning a pretraining into the weights and the run that travel with the package."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from agegender.config import SHIPPED_DIR
+from agegender.errors import ModelNotFoundError
+from agegender.model.architecture import build_backbone
+from agegender.model.weights import SHIPPED, SHIPPED_FILE, float32_policy, save_weights
+from agegender.pretraining.network import build_network
+from agegender.pretraining.seen import SEEN_NAME, write_seen
+from agegender.storage import replacing, write_text
+from agegender.training.config import TrainConfig
+from agegender.training.runs import create_run, delete_run
+from agegender.training.trainer import train
+
+if TYPE_CHECKING:
+    from agegender.pretraining.pretrain import Pretraining
+    from agegender.training.run import RunState
+
+RUN_FILES = (
+    "config.json",
+    "state.json",
+    "versions.json",
+    "metrics.csv",
+    "heads.safetensors",
+    "heads.json",
+)
+"""What of a run travels: no log, no lock."""
+
+
+def ship(
+    pretraining: Pretraining,
+    dataset: Path,
+    *,
+    destination: Path = SHIPPED_DIR,
+    on_state: Callable[[RunState], None] | None = None,
+) -> Path:
+    """Write the backbone in float16, train the default heads on it, and install both.
+
+    The heads are trained on features of the rounded file, which is what
+    everybody else will have.
+
+    Args:
+        pretraining: A finished (or stopped) pretraining.
+        dataset: UTKFace, for the heads.
+        destination: Folder to replace as a whole when everything is there.
+        on_state: Called with the states of the heads' training.
+
+    Returns:
+        The destination.
+
+    Raises:
+        ModelNotFoundError: If there is no checkpoint yet.
+        AgeGenderError: Whatever makes the heads' training fail.
+    """
+    if not pretraining.checkpoint.exists():
+        raise ModelNotFoundError(
+            f"{pretraining.folder} has no checkpoint yet; run `python -m agegender pretrain` first."
+        )
+    with replacing(destination) as part:
+        part.mkdir()
+        weights = part / SHIPPED_FILE.name
+        save_weights(
+            trained_backbone(pretraining),
+            weights,
+            dtype="float16",
+            metadata=_describe(pretraining),
+        )
+        samples = pd.read_parquet(pretraining.samples_file)
+        write_seen(samples[samples["split"] == "train"], part / SEEN_NAME)
+
+        run = create_run(TrainConfig(dataset=str(dataset), backbone=str(weights)))
+        train(run, on_state=on_state)
+        (part / "run").mkdir()
+        for name in RUN_FILES:
+            shutil.copy(run.folder / name, part / "run" / name)
+        # Names that hold on every machine, in place of paths of this one.
+        config = replace(run.config, dataset=dataset.name, backbone=SHIPPED)
+        write_text(part / "run" / "config.json", config.to_json() + "\n")
+        delete_run(run)
+    return destination
+
+
+def trained_backbone(pretraining: Pretraining) -> Any:
+    """Build the backbone at the serving size with a pretraining's weights.
+
+    Args:
+        pretraining: With a checkpoint.
+
+    Returns:
+        The `keras.Model` that `architecture.build_backbone` describes, float32.
+    """
+    network = build_network(pretraining.recipe)
+    network.load_weights(pretraining.checkpoint)
+    with float32_policy():
+        backbone = build_backbone(pretraining.recipe.stages[-1].size)
+    trained = {variable.path: variable for variable in network.variables}
+    for variable in backbone.variables:
+        variable.assign(trained[variable.path])
+    return backbone
+
+
+def _describe(pretraining: Pretraining) -> dict[str, Any]:
+    """Say how the weights came to be, for the JSON beside them."""
+    recipe = pretraining.recipe
+    samples = pd.read_parquet(pretraining.samples_file)
+    train_faces = samples.loc[samples["split"] == "train", "source"].value_counts()
+    curve = pd.read_csv(pretraining.metrics_file)
+    return {
+        "size": recipe.stages[-1].size,
+        "crop": recipe.crop,
+        "date": time.strftime("%Y-%m-%d"),
+        "recipe": asdict(recipe),
+        "train_faces": {str(name): int(count) for name, count in train_faces.items()},
+        "excluded_near_held_out_faces": pretraining.excluded,
+        "epochs": curve.to_dict("records"),
+    }
