@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, SEED
 from agegender.evaluation.groups import AGE_RANGES, GROUPINGS, group_of
 from agegender.evaluation.intervals import bootstrap_mean, share_difference, wilson
+
+if TYPE_CHECKING:
+    from agegender.dataset.dataset import Dataset
 
 CS_YEARS = 5
 """An age counts as hit in CS@5 (cumulative score) when it is off by no more years."""
@@ -45,6 +48,12 @@ def floors_of(faces: pd.DataFrame) -> Floors:
     return Floors(
         float(faces["age"].median()), int(np.bincount(faces["gender"].to_numpy()).argmax())
     )
+
+
+def training_floors(dataset: Dataset) -> Floors | None:
+    """Return the zero-skill answers of a dataset's training split, or None if it is empty."""
+    train = dataset.of("train")
+    return None if train.empty else floors_of(train)
 
 
 def compute_metrics(
@@ -80,7 +89,7 @@ def compute_metrics(
     age: dict[str, Any] = {**_age_figures(predictions, floors, seed), "floor_age": floors.age}
     gender: dict[str, Any] = {
         **_gender_figures(predictions, floors),
-        **_adult_figures(predictions),
+        **_adult_figures(predictions, floors),
         **_class_figures(predictions),
         "calibration_error": _calibration_error(predictions),
         "floor_gender": GENDER_NAMES[floors.gender],
@@ -219,10 +228,9 @@ def _gender_figures(part: pd.DataFrame, floors: Floors) -> dict[str, Any]:
     }
 
 
-def _adult_figures(predictions: pd.DataFrame) -> dict[str, Any]:
+def _adult_figures(predictions: pd.DataFrame, floors: Floors) -> dict[str, Any]:
     adults = predictions[predictions["age"] >= ADULT_AGE_YEARS]
-    figures = _gender_figures(adults, Floors(0.0, 0))
-    return {f"adult_{key}": figures[key] for key in ("n", "accuracy", "accuracy_ci95")}
+    return {f"adult_{key}": value for key, value in _gender_figures(adults, floors).items()}
 
 
 def _class_figures(predictions: pd.DataFrame) -> dict[str, Any]:

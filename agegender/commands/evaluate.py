@@ -1,0 +1,164 @@
+"""`python -m agegender evaluate`: the figures of a run, on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Never
+
+from tqdm import tqdm
+
+from agegender.config import SEED, default_dataset_dir
+from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.evaluation.predictions import SPLITS, predict_faces
+from agegender.training.runs import Run, default_run, find_run
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a run on labelled faces",
+        description="Measure a run on a split of a dataset and print its figures. While choices "
+        "are being made, look at validation: looks at the test split are logged in the run.",
+    )
+    add_choices(parser, split="validation")
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the figures of a run as tables, or all of them as JSON."""
+    chosen, dataset = open_choices(args)
+    with progress_bar("predicting") as on_progress:
+        predictions = predict_faces(
+            chosen, dataset, args.split, limit=args.limit, seed=args.seed, on_progress=on_progress
+        )
+    # scikit-learn takes a second to import, which `--help` need not wait for.
+    from agegender.evaluation.metrics import compute_metrics, training_floors
+
+    metrics = compute_metrics(predictions, floors=training_floors(dataset), seed=args.seed)
+    if args.json:
+        print(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(_format(metrics))
+    return 0
+
+
+def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
+    """Add the options that say what is evaluated; `generate_results.py` has the same.
+
+    Args:
+        parser: Where to.
+        split: The split by default.
+    """
+    parser.add_argument(
+        "--run",
+        dest="run_id",
+        metavar="RUN",
+        help="the run that is measured (default: your newest finished one, else the shipped one)",
+    )
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of labelled faces (default: the one that the run was trained on if it is "
+        f"there, else {default_dataset_dir()})",
+    )
+    parser.add_argument(
+        "--split", choices=SPLITS, default=split, help="which faces (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="at most N faces, drawn by the seed"
+    )
+    parser.add_argument(
+        "--seed", type=_seed, default=SEED, metavar="N", help="of all chance (default: %(default)s)"
+    )
+
+
+def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
+    """Open what `add_choices` let the user choose, and say what the figures are worth.
+
+    Raises:
+        AgeGenderError: If the run or the dataset cannot be used.
+    """
+    chosen = default_run() if args.run_id is None else find_run(args.run_id)
+    has_skill = chosen.weights().has_skill
+    folder = args.dataset
+    if folder is None:
+        trained_on = Path(chosen.config.dataset)
+        folder = trained_on if trained_on.is_dir() else default_dataset_dir()
+    with progress_bar("reading") as on_progress:
+        dataset = open_dataset(folder, on_progress=on_progress)
+    if not has_skill:
+        print(
+            f"note: run {chosen.id} has a random backbone; its figures show that everything "
+            "works, not what the method can do",
+            file=sys.stderr,
+        )
+    if dataset.is_demo:
+        print(
+            "note: these are drawn demo faces; figures on them say nothing about people",
+            file=sys.stderr,
+        )
+    return chosen, dataset
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where that is a terminal, as long as the block runs.
+
+    Args:
+        what: A word for what is being done.
+
+    Yields:
+        A callback that takes (done, total).
+    """
+    bar: tqdm[Never] = tqdm(desc=what, disable=None, leave=False, file=sys.stderr)
+
+    def show(done: int, total: int) -> None:
+        if total != bar.total:
+            bar.reset(total)
+        bar.update(done - bar.n)
+
+    with bar:
+        yield show
+
+
+def _format(metrics: dict[str, Any]) -> str:
+    """Lay the headline and the breakdowns that are asked for most out as tables."""
+    from agegender.evaluation.tables import (
+        age_breakdown,
+        class_table,
+        gender_breakdown,
+        headline_table,
+        markdown,
+    )
+
+    tables = [
+        ("All faces", headline_table(metrics)),
+        ("Age, by age band", age_breakdown(metrics, "band")),
+        ("Gender, by true gender", class_table(metrics)),
+        ("Gender, by age band", gender_breakdown(metrics, "band")),
+        ("Age, by race group", age_breakdown(metrics, "race")),
+        ("Gender, by race group", gender_breakdown(metrics, "race")),
+    ]
+    return "\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables).rstrip()
+
+
+def _positive(text: str) -> int:
+    """Check a number of faces."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    """Check a seed; NumPy takes none below zero, pandas none above 32 bits."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 to {2**32 - 1}")
+    return int(text)
