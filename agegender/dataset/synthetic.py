@@ -20,7 +20,7 @@ from agegender.config import SEED
 from agegender.dataset.archives import is_empty_folder
 from agegender.dataset.drawing.face import draw_face
 from agegender.dataset.duplicates import CANDIDATE_BITS, perceptual_hash
-from agegender.dataset.hashing import HASH_BITS, mirrored, pack_hashes
+from agegender.dataset.hashing import HASH_BITS, pack_hashes
 from agegender.errors import DatasetError
 from agegender.storage import replacing
 
@@ -57,7 +57,7 @@ DEMO_ODDITIES = _MALFORMED + _TRUNCATED + _COPIES
 """Files in the demo folder besides the faces that were asked for."""
 
 _MARGIN_BITS = 8
-"""By how much JPEG and the guess at a mirrored hash may change a hash."""
+"""By how much JPEG, and a guess at the mirrored picture, may change a hash."""
 
 _MAX_REDRAWS = 40
 
@@ -128,21 +128,19 @@ def _draw_folder(
     folder: Path, count: int, seed: int, on_progress: Callable[[int, int], None] | None
 ) -> None:
     rng = np.random.default_rng(seed)
-    shares = _age_shares()
     total = count + _MALFORMED + _TRUNCATED
-    labels: list[tuple[int, int, int]] = []
+    ages = rng.choice(100, total, p=_age_shares()).tolist()
+    genders = rng.binomial(1, _FEMALE_SHARE, total).tolist()
+    races = rng.choice(len(_RACE_SHARES), total, p=_RACE_SHARES).tolist()
+    labels = list(zip(ages, genders, races, strict=True))
     contents: list[bytes] = []
     hashes = np.zeros((total, HASH_BITS // 64), np.uint64)
-    for number in range(total):
-        age = int(rng.choice(len(shares), p=shares))
-        gender = int(rng.random() < _FEMALE_SHARE)
-        race = int(rng.choice(len(_RACE_SHARES), p=_RACE_SHARES))
-        rgb, hashes[number] = _draw_another(age, gender, race, rng, hashes[:number])
+    for number, (age, gender, race) in enumerate(labels):
+        rgb, hashes[number] = _draw_another(labels[number], (seed, number), hashes[:number])
         content = _encode(rgb)
         date = _date(number)
         if number < count:
             name = f"{age}_{gender}_{race}_{date}"
-            labels.append((age, gender, race))
             contents.append(content)
         elif number < count + _MALFORMED:
             name = f"{age}_{gender}_{date}"
@@ -163,22 +161,20 @@ def _draw_folder(
 
 
 def _draw_another(
-    age: int,
-    gender: int,
-    race: int,
-    rng: np.random.Generator,
-    earlier: NDArray[np.uint64],
+    labels: tuple[int, int, int], seeds: tuple[int, int], earlier: NDArray[np.uint64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
     """Draw a face that is not a near duplicate of an earlier one, mirrored or not.
+
+    Each face has its own chance, so that one that is drawn again changes no other.
 
     Returns:
         Its pixels and its packed perceptual hash.
     """
-    for _ in range(_MAX_REDRAWS):
-        rgb = draw_face(age, gender, race, rng)
-        own = pack_hashes([perceptual_hash(rgb)])
-        others = np.concatenate([earlier, mirrored(earlier)])
-        bits = np.bitwise_count(others ^ own).sum(axis=1)
+    for attempt in range(_MAX_REDRAWS):
+        rgb = draw_face(*labels, np.random.default_rng([*seeds, attempt]))
+        # The face as it is and mirrored.
+        own = pack_hashes([perceptual_hash(rgb), perceptual_hash(rgb[:, ::-1])])
+        bits = np.bitwise_count(earlier ^ own[:, None]).sum(axis=2)
         if bits.min(initial=HASH_BITS) > CANDIDATE_BITS + _MARGIN_BITS:
             break
     return rgb, own[0]

@@ -55,7 +55,7 @@ class Canvas:
         pixels = self._pixels(points)
         thick = max(1, round(width * self._scale))
         self._draw.line(pixels, fill=color, width=thick, joint="curve")
-        for x, y in (pixels[0], pixels[-1]):
+        for x, y in (pixels[:2], pixels[-2:]):
             r = thick / 2
             self._draw.ellipse((x - r, y - r, x + r, y + r), fill=color)
 
@@ -63,9 +63,11 @@ class Canvas:
         """Average down to the frame: uint8, shape (FRAME_SIZE, FRAME_SIZE, 3)."""
         return np.asarray(self.image.reduce(OVERSAMPLING), dtype=np.uint8)
 
-    def _pixels(self, points: Sequence[Point] | NDArray[np.float64]) -> list[Point]:
+    def _pixels(self, points: Sequence[Point] | NDArray[np.float64]) -> list[float]:
+        """Place points in the large picture: x, y, x, y, ... as Pillow takes them."""
         placed = np.asarray(points, dtype=np.float64) @ self._matrix.T + self._origin
-        return [(float(x), float(y)) for x, y in placed]
+        flat: list[float] = placed.ravel().tolist()
+        return flat
 
 
 def mix(first: Color, second: Color, share: float) -> Color:
