@@ -1,3 +1,333 @@
+"""Evaluation: how far off a model is, and for whom."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
-st.title("soon")
+from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
+from agegender.dataset.dataset import Dataset
+from agegender.evaluation import charts
+from agegender.evaluation.metrics import compute_metrics, floors_of, group_table
+from agegender.evaluation.predictions import predict_faces, read_test_reads, select_faces
+from agegender.evaluation.report import write_report
+from agegender.images import read_image
+from agegender.training.features import count_missing
+from agegender.training.runs import Run
+from pages import shared
+
+SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
+
+PICTURES_SHOWN = 12
+
+GROUPINGS = {"band": "Age band", "decade": "Decade", "race": "Race group", "gender": "Gender"}
+
+
+def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
+    """Let the visitor choose what to evaluate on."""
+    left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+    split = left.segmented_control(
+        "Faces",
+        list(SPLITS),
+        default="validation",
+        required=True,
+        format_func=SPLITS.__getitem__,
+        key="evaluation_split",
+        persist_state="session",
+        help="Choose by validation, and read the test split once, for the last word: whoever "
+        "looks at it often enough learns it by heart. All is the three together.",
+    )
+    total = len(dataset.of(split))
+    limit = right.number_input(
+        "At most",
+        min_value=1,
+        value=None,
+        step=100,
+        placeholder=f"all {total:,} faces",
+        help="So many are drawn at random. Fewer are quicker and less certain.",
+    )
+    if split in ("test", "all"):
+        reads = len(read_test_reads(run))
+        st.caption(
+            ":material/visibility: Looking at the test split is written down in the run "
+            f"({reads:,} {'look' if reads == 1 else 'looks'} so far)."
+        )
+    elif split == "train":
+        st.caption("The model has learned these faces: errors here are too small.")
+    return split, limit if limit is not None and limit < total else None
+
+
+def predictions_of(run: Run, dataset: Dataset, split: str, limit: int | None) -> pd.DataFrame:
+    """Return the predictions, after asking when they take a while.
+
+    They are kept for the session, so that a click on the page is not another
+    look at the test split.
+    """
+    faces = select_faces(dataset, split, limit=limit)
+    key = (run.id, shared.changed_ns(run), str(dataset.folder), dataset.split_hash, split, limit)
+    kept_key, kept = st.session_state.get("evaluation", (None, None))
+    if kept_key == key and kept is not None:
+        return kept
+    missing = count_missing(faces, run.weights())
+    if missing:
+        st.markdown(
+            f"**{missing:,}** of {len(faces):,} faces have not been through this backbone yet. "
+            "It is done once; you can stop and go on."
+        )
+        if not st.button("Evaluate", type="primary", icon=":material/play_arrow:"):
+            st.stop()
+    with (
+        st.spinner("Predicting; the first time starts TensorFlow …"),
+        shared.progress("Faces") as on_progress,
+    ):
+        table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
+    st.session_state["evaluation"] = (key, table)
+    return table
+
+
+def show_figures(metrics: dict[str, Any]) -> None:
+    """Show the main figures, each beside what no skill would give."""
+    age, gender = metrics["age"], metrics["gender"]
+    low, high = age["mae_ci95"]
+    gender_low, gender_high = gender["accuracy_ci95"]
+    tiles = (
+        (
+            "Age MAE",
+            shared.years(age["mae"]),
+            f"no skill: {shared.years(age['floor_mae'])}",
+            f"Mean absolute error, 95 % interval {low:.1f} to {high:.1f} years, standard "
+            f"deviation {shared.years(age['mae_std'])}. No skill: always {age['floor_age']:.0f}.",
+        ),
+        (
+            "Median error",
+            shared.years(age["median_error"]),
+            "half are closer",
+            "Half of the faces are off by less.",
+        ),
+        (
+            "Bias",
+            f"{age['bias']:+.1f} years",
+            "too old" if age["bias"] > 0 else "too young",
+            "Mean of predicted minus true age.",
+        ),
+        (
+            "Within 5 years",
+            shared.percent(age["cs5"]),
+            "CS@5",
+            "Share of faces whose age is off by at most five years.",
+        ),
+        (
+            "Gender",
+            shared.percent(gender["accuracy"]),
+            f"no skill: {shared.percent(gender['floor_accuracy'])}",
+            f"Share that is right, 95 % interval {shared.percent(gender_low)} to {shared.percent(gender_high)}. "
+            f"No skill: always {gender['floor_gender']}.",
+        ),
+        (
+            "Adults' gender",
+            "none"
+            if gender["adult_accuracy"] is None
+            else shared.percent(gender["adult_accuracy"]),
+            f"n = {gender['adult_n']:,}",
+            "Accuracy for faces of 18 years and over: children's faces tell little.",
+        ),
+    )
+    with st.container(horizontal=True):
+        for label, value, below, help_text in tiles:
+            st.metric(
+                label,
+                value,
+                below,
+                delta_color="off",
+                delta_arrow="off",
+                help=help_text,
+                border=True,
+                width=150,
+            )
+    st.caption(f"n = {metrics['n']:,} faces.")
+
+
+def show_age(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
+    """Show everything about the age answers."""
+    left, right = st.columns(2, gap="medium")
+    left.altair_chart(charts.age_scatter_chart(predictions))
+    right.altair_chart(charts.residual_chart(predictions))
+    left.altair_chart(charts.error_chart(predictions))
+    by = right.segmented_control(
+        "Error by", ["band", "decade", "race"], default="band", required=True,
+        format_func=GROUPINGS.__getitem__, key="age_by",
+    )  # fmt: skip
+    right.altair_chart(charts.age_error_chart(metrics, by))
+
+
+def show_gender(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
+    """Show everything about the gender answers."""
+    left, right = st.columns(2, gap="medium")
+    left.altair_chart(charts.confusion_chart(metrics))
+    right.altair_chart(charts.roc_chart(predictions))
+    left.altair_chart(charts.calibration_chart(predictions))
+    by = right.segmented_control(
+        "Accuracy by", ["band", "decade", "race"], default="race", required=True,
+        format_func=GROUPINGS.__getitem__, key="gender_by",
+    )  # fmt: skip
+    right.altair_chart(charts.gender_accuracy_chart(metrics, by))
+    gender = metrics["gender"]
+    table = pd.DataFrame(
+        {
+            "Class": [name.capitalize() for name in GENDER_NAMES],
+            **{
+                title: [as_percent(gender[key][name]) for name in GENDER_NAMES]
+                for key, title in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
+            },
+        }
+    )
+    st.dataframe(table, hide_index=True, width=520)
+    area = "unknown (one gender only)" if gender["auc"] is None else f"{gender['auc']:.3f}"
+    st.caption(f"Area under the ROC curve: {area}.")
+
+
+def as_percent(share: float | None) -> str:
+    """Format a share that may be unknown."""
+    return "unknown" if share is None else shared.percent(share)
+
+
+def show_groups(metrics: dict[str, Any]) -> None:
+    """Show the figures of every group as a table."""
+    by = st.segmented_control(
+        "Group by", list(GROUPINGS), default="band", required=True,
+        format_func=GROUPINGS.__getitem__,
+    )  # fmt: skip
+    age = group_table(metrics["age"][f"by_{by}"])
+    gender = group_table(metrics["gender"][f"by_{by}"]).set_index("group").loc[age["group"]]
+    table = pd.DataFrame(
+        {
+            GROUPINGS[by]: age["group"],
+            "n": age["n"],
+            "Age MAE, years": [
+                f"{mae:.1f} ({low:.1f} to {high:.1f})"
+                for mae, low, high in zip(age["mae"], age["mae_low"], age["mae_high"], strict=True)
+            ],
+            "No skill, years": age["floor_mae"].map("{:.1f}".format),
+            "Bias, years": age["bias"].map("{:+.1f}".format),
+            "Within 5 years": age["cs5"].map(shared.percent),
+            "Gender accuracy": gender["accuracy"].map(shared.percent).to_numpy(),
+            "No skill": gender["floor_accuracy"].map(shared.percent).to_numpy(),
+        }
+    )
+    st.dataframe(table, hide_index=True)
+    gap = metrics["gender"]["race_gap"]
+    if gap is not None:
+        st.markdown(
+            f"Largest gap in gender accuracy between race groups: **{100 * gap['gap']:.1f} "
+            f"points**, {gap['best']} against {gap['worst']}."
+        )
+    st.caption("In brackets: 95 % bootstrap interval. Small groups say little.")
+
+
+def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
+    """Show the worst mistakes, or some answers, as pictures."""
+    kinds: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        "Worst ages": lambda table: table.loc[
+            (table["age_pred"] - table["age"]).abs().sort_values(ascending=False).index
+        ],
+        "Surest wrong genders": lambda table: (
+            table[table["gender"] != table["gender_pred"]]
+            .assign(sureness=lambda wrong: (wrong["p_female"] - 0.5).abs())
+            .sort_values("sureness", ascending=False)
+        ),
+        "A sample": lambda table: table.sample(frac=1, random_state=0),
+    }
+    kind = st.segmented_control("Show", list(kinds), default="Worst ages", required=True)
+    shown = kinds[kind](predictions).head(PICTURES_SHOWN)
+    if shown.empty:
+        st.success("There is no such mistake.", icon=":material/check_circle:")
+        return
+    with st.container(horizontal=True):
+        for row in shown.itertuples():
+            with st.container(width=150, gap=None), shared.errors_as_messages():
+                st.image(read_image(dataset.path(row.file)), width=150, alt=row.file)
+                sure = row.p_female if row.gender_pred else 1 - row.p_female
+                st.markdown(
+                    f"**{row.age_pred:.0f}**, {GENDER_NAMES[row.gender_pred]} {100 * sure:.0f} %"
+                )
+                st.caption(f"true {row.age}, {GENDER_NAMES[row.gender]}, {RACE_NAMES[row.race]}")
+
+
+def show_training(run: Run) -> None:
+    """Show the learning curves of the run."""
+    history = run.metrics()
+    if history.empty:
+        st.caption("This run keeps no curves.")
+        return
+    measures = ("loss", "age_mae", "gender_accuracy")
+    for column, measure in zip(st.columns(3), measures, strict=True):
+        column.altair_chart(charts.training_chart(history, measure))
+
+
+def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> None:
+    """Write the report and offer it for download."""
+    st.markdown(
+        "One self-contained page with every figure, besides tables (CSV, Markdown), pictures "
+        "(PNG, SVG) and `metrics.json`."
+    )
+    if st.button("Write the report", icon=":material/description:", type="primary"):
+        with (
+            shared.errors_as_messages(),
+            st.spinner("Writing the report …"),
+            shared.progress("Faces") as on_progress,
+        ):
+            output = workspace_dir() / "reports" / f"{run.id}-{split}"
+            write_report(run, dataset, split, output, limit=limit, on_progress=on_progress)
+            st.session_state["report"] = (run.id, split, limit, output)
+    *made_for, folder = st.session_state.get("report", (None,))
+    if made_for == [run.id, split, limit] and folder.is_dir():
+        st.download_button(
+            "Download the report",
+            zipped(folder),
+            f"agegender-report-{run.id}-{split}.zip",
+            "application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.caption(f"It is also in `{folder}`.")
+
+
+def zipped(folder: Path) -> bytes:
+    """Pack a folder."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+shared.header("Evaluation", "How far off the model is, for whom, and beside no skill at all.")
+chosen_run = shared.need_run()
+faces = shared.need_dataset()
+shared.skill_note(chosen_run)
+shared.demo_badge(faces)
+chosen_split, most = choose_faces(faces, chosen_run)
+answers = predictions_of(chosen_run, faces, chosen_split, most)
+figures = compute_metrics(answers, floors=floors_of(faces.of("train")))
+show_figures(figures)
+age, gender, groups, pictures, training, report = st.tabs(
+    ["Age", "Gender", "Groups", "Faces", "Training", "Report"]
+)
+with age:
+    show_age(answers, figures)
+with gender:
+    show_gender(answers, figures)
+with groups:
+    show_groups(figures)
+with pictures:
+    show_pictures(faces, answers)
+with training:
+    show_training(chosen_run)
+with report:
+    show_report(chosen_run, faces, chosen_split, most)

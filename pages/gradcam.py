@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from PIL import Image
 
 from agegender.config import GENDER_NAMES
 from agegender.images import read_image
-from agegender.model.preprocessing import prepare
 from agegender.training.runs import Run
 from pages import shared
 
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
     from agegender.prediction.predictor import Prediction
 
 FACES_SHOWN = 8
-VIEW_SIZE = 400
-"""Side in pixels at which faces and maps are shown and downloaded."""
-
 FILE_KEY = "gradcam_file"
 DRAW_KEY = "gradcam_draw"
 
@@ -47,6 +42,9 @@ def pick_test_face() -> tuple[str, NDArray[np.uint8], str] | None:
     shared.demo_badge(dataset)
     draw = st.session_state.setdefault(DRAW_KEY, 0)
     shown = test.sample(min(FACES_SHOWN, len(test)), random_state=draw)
+    file = st.session_state.get(FILE_KEY)
+    if file not in set(test["file"]):
+        file = shown["file"].iat[0]
     with st.container(horizontal=True):
         for row in shown.itertuples():
             with st.container(width=104, gap="xsmall"), shared.errors_as_messages():
@@ -55,7 +53,7 @@ def pick_test_face() -> tuple[str, NDArray[np.uint8], str] | None:
                     f"{row.age} · {GENDER_NAMES[row.gender]}",
                     key=f"pick-{row.file}",
                     width="stretch",
-                    type="primary" if row.file == st.session_state.get(FILE_KEY) else "secondary",
+                    type="primary" if row.file == file else "secondary",
                     help="Explain this face",
                 ):
                     st.session_state[FILE_KEY] = row.file
@@ -65,9 +63,6 @@ def pick_test_face() -> tuple[str, NDArray[np.uint8], str] | None:
     ):
         st.session_state[DRAW_KEY] = draw + 1
         st.rerun()
-    file = st.session_state.get(FILE_KEY)
-    if file is None or file not in set(test["file"]):
-        file = shown["file"].iat[0]
     row = test[test["file"] == file].iloc[0]
     truth = f"labelled {row['age']} years, {GENDER_NAMES[row['gender']]}"
     return Path(file).name, read_image(dataset.path(file)), truth
@@ -97,8 +92,7 @@ def explain(
     """
     predictor = shared.predictor(Run(folder))
     [answer] = predictor.predict([rgb])
-    view = prepare(rgb, replace(predictor.spec, size=VIEW_SIZE))
-    return answer, predictor.explain(rgb), view
+    return answer, predictor.explain(rgb), predictor.display_face(rgb)
 
 
 def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:

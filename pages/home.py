@@ -106,7 +106,8 @@ def show_next(has_faces: bool, is_training: bool, has_model: bool) -> None:
         target, label = shared.PREDICTION, "Try a picture"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next.** {words}", width="stretch")
-        shared.link(target, label)
+        if st.button(label, type="primary", icon=":material/arrow_forward:"):
+            st.switch_page(target)
 
 
 def show_path() -> None:

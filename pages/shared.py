@@ -22,6 +22,7 @@ import streamlit as st
 from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_dir
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.errors import AgeGenderError, ModelNotFoundError
+from agegender.model.weights import IMAGENET, RANDOM, SHIPPED
 from agegender.storage import write_json
 from agegender.training.runs import Run, default_run, list_runs
 
@@ -166,8 +167,9 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         # A message to the browser for every face would slow the work down.
         if time.monotonic() - shown > 0.15 or done >= total:
             shown = time.monotonic()
-            share = min(done / total, 1.0) if total else 1.0
-            bar.progress(share, text=f"{label}: {done:,} of {total:,}")
+            # A total of 0 means that nobody knows it.
+            share, of_total = (min(done / total, 1.0), f" of {total:,}") if total else (0.0, "")
+            bar.progress(share, text=f"{label}: {done:,}{of_total}")
 
     try:
         yield show
@@ -273,7 +275,15 @@ def run_label(run: Run) -> str:
     if run.is_shipped:
         return "Shipped with the app"
     when = time.strftime("%d %b %Y, %H:%M", time.localtime(run.state.started))
-    return f"{when} · {run.config.backbone} backbone · {Path(run.config.dataset).name}"
+    return f"{when} · {backbone_label(run.config.backbone)} · {Path(run.config.dataset).name}"
+
+
+def backbone_label(name: str) -> str:
+    """Name a backbone: "shipped backbone", "random backbone, 64 px" or a file's name."""
+    kind, _, size = name.partition(":")
+    if kind in (SHIPPED, IMAGENET, RANDOM):
+        return f"{kind} backbone" + (f", {size} px" if size else "")
+    return Path(name).name
 
 
 def need_run() -> Run:

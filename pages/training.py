@@ -352,13 +352,11 @@ def show_run(run: Run, *, expanded: bool) -> None:
     if not card.open:
         return
     with card:
-        if state.message:
+        if state.message and state.status != "finished":
             st.caption(state.message)
         if state.status != "damaged":
             show_curves(run)
-            with st.popover("Settings", icon=":material/tune:"):
-                st.table(settings_table(run.config), hide_index=True, hide_header=True)
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             if state.status == "finished":
                 shared.link(shared.EVALUATION, "Evaluate it", icon=":material/monitoring:")
             if state.status in RESUMABLE and st.button(
@@ -367,6 +365,9 @@ def show_run(run: Run, *, expanded: bool) -> None:
                 with st.spinner("Starting …"):
                     resume_run(run)
                 st.rerun()
+            if state.status != "damaged":
+                with st.popover("Settings", icon=":material/tune:", key=f"settings-{run.id}"):
+                    st.table(settings_table(run.config), hide_index=True, hide_header=True)
             if st.button("Delete", icon=":material/delete:", key=f"delete-{run.id}"):
                 confirm_delete(run)
 
@@ -385,7 +386,7 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
     """Lay out the settings of a run for reading."""
     rows = [
         ("Dataset", Path(config.dataset).name),
-        ("Backbone", config.backbone),
+        ("Backbone", shared.backbone_label(config.backbone)),
         ("Faces, at most", "all" if config.limit is None else f"{config.limit:,}"),
         ("Epochs, at most", str(config.epochs)),
         ("Patience, epochs", str(config.patience)),
@@ -452,10 +453,10 @@ def architecture() -> tuple[pd.DataFrame, int, int]:
 
 shared.header("Training", "Two heads learn age and gender on top of a frozen ResNet50.")
 faces = shared.need_dataset()
-known_runs = list_runs()
-alive = next((run for run in known_runs if run.state.status == "running"), None)
+alive = next((run for run in list_runs() if run.state.status == "running"), None)
 if alive is not None:
     watch(alive.id)
 show_start(faces, alive)
-show_runs([run for run in known_runs if alive is None or run.id != alive.id])
+# Listed anew: a run that failed to start is among them.
+show_runs([run for run in list_runs() if alive is None or run.id != alive.id])
 show_architecture()
