@@ -54,6 +54,20 @@ def test_no_two_drawings_are_near_duplicates(demo: Path) -> None:
     assert found.splits["set aside"] == 0
 
 
+def test_face_like_an_earlier_one_is_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = draw_face(30, 0, 0, np.random.default_rng(0))
+
+    def draw_often_the_same(age: int, gender: int, race: int, rng: np.random.Generator) -> Any:
+        return (same, same[:, ::-1], draw_face(age, gender, race, rng))[rng.integers(3)]
+
+    monkeypatch.setattr(synthetic, "draw_face", draw_often_the_same)
+    found = summary(open_dataset(draw_demo_faces(tmp_path / "demo", count=20)))
+    assert found.exact_duplicates == 3
+    assert found.near_groups == 0
+
+
 def test_pictures_are_in_utkfaces_frame(demo: Path) -> None:
     faces = open_dataset(demo).faces
     assert set(faces["width"]) == set(faces["height"]) == {FRAME_SIZE}
