@@ -127,6 +127,7 @@ def _card(pictures: dict[str, NDArray[np.uint8]], row: Mapping[Any, Any]) -> Fac
     return FaceCard(
         pictures,
         truth=f"{GENDER_NAMES[row['gender']]}, {row['age']}",
-        answer=f"{GENDER_NAMES[row['gender_pred']]} {confidence:.0%}, {row['age_pred']:.0f}",
+        answer=f"{GENDER_NAMES[row['gender_pred']]}, {row['age_pred']:.0f}",
+        confidence=f"{confidence:.0%}",
         is_wrong=row["gender_pred"] != row["gender"],
     )

@@ -13,7 +13,7 @@ from agegender.evaluation.distributions import bias_table, error_table, scatter_
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 from agegender.evaluation.plots.groups import plot_groups
-from agegender.evaluation.plots.style import INK_COLOR, SQUARE, axes, count_ticks, label
+from agegender.evaluation.plots.style import INK_COLOR, axes, count_ticks, label
 
 
 def plot_age_scatter(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
@@ -23,12 +23,12 @@ def plot_age_scatter(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
         predictions: As in `compute_metrics`.
         ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax, SQUARE)
+    ax = axes(ax)
     shown = scatter_sample(predictions)
     oldest = 10 * math.ceil(max(shown["age"].max(), shown["age_pred"].max(), 10) / 10)
     _scatter(ax, shown, shown["age_pred"])
     ax.plot([0, oldest], [0, oldest], "--", color=INK_COLOR, linewidth=1.2)
-    ax.set(xlim=(0, oldest), ylim=(0, oldest), aspect="equal")
+    ax.set(xlim=(0, oldest), ylim=(0, oldest))
     title = titled("Predicted and true age", len(predictions), len(shown))
     return label(ax, title, "True age, years", "Predicted age, years")
 

@@ -11,7 +11,7 @@ from agegender.config import ACCENT_COLOR, GENDER_NAMES, MUTED_COLOR, WRONG_COLO
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table, reliability_table, roc_table
 from agegender.evaluation.plots.groups import plot_groups
-from agegender.evaluation.plots.style import SQUARE, axes, label, percent_ticks
+from agegender.evaluation.plots.style import axes, label, percent_ticks
 
 
 def plot_gender_accuracy(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
@@ -42,7 +42,7 @@ def plot_confusion(metrics: dict[str, Any], *, ax: Any = None) -> Figure:
         metrics: What `compute_metrics` returned.
         ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax, SQUARE)
+    ax = axes(ax)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -68,7 +68,7 @@ def plot_roc(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
         predictions: As in `compute_metrics`.
         ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax, SQUARE)
+    ax = axes(ax)
     table = roc_table(predictions)
     ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
     ax.plot(
@@ -85,7 +85,7 @@ def plot_calibration(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
         predictions: As in `compute_metrics`.
         ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax, SQUARE)
+    ax = axes(ax)
     table = reliability_table(predictions)
     ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
     ax.vlines(table["predicted"], table["low"], table["high"], color=ACCENT_COLOR, linewidth=2)
@@ -96,7 +96,7 @@ def plot_calibration(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
 
 def _shares(ax: Any, title: str, x: str, y: str) -> Figure:
     """Give both axes 0 to 100 %."""
-    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     percent_ticks(ax.xaxis)
     percent_ticks(ax.yaxis)
     return label(ax, title, x, y)

@@ -47,16 +47,15 @@ def plot_groups(
     )
     ax.vlines(places, table[f"{value}_low"], table[f"{value}_high"], color=colors, linewidth=2.5)
     ax.scatter(places, table[value], s=42, color=colors, zorder=3)
-    # The number beside the dot saves looking it up on the axis.
-    for place, number in zip(places, table[value], strict=True):
-        text = f"{number:.1%}" if percent else f"{number:.1f}"
+    # The number above the dot saves looking it up on the axis.
+    for place, number, top in zip(places, table[value], table[f"{value}_high"], strict=True):
         ax.annotate(
-            text,
-            (place, number),
-            (7, 0),
+            f"{number:.1%}" if percent else f"{number:.1f}",
+            (place, top),
+            (0, 5),
             textcoords="offset points",
-            fontsize=8.5,
-            va="center",
+            fontsize=8 if len(table) > 6 else 9,
+            ha="center",
             color=INK_COLOR,
         )
     names = [

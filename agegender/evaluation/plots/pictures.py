@@ -29,12 +29,14 @@ class FaceCard:
             equally many.
         truth: The labels, in a few words.
         answer: The model's answers, in a few words.
+        confidence: How sure the gender is, in percent.
         is_wrong: Whether the gender is wrong.
     """
 
     pictures: dict[str, NDArray[np.uint8]]
     truth: str
     answer: str
+    confidence: str
     is_wrong: bool = False
 
 
@@ -67,7 +69,7 @@ def plot_cards(cards: Sequence[FaceCard], *, title: str) -> Figure:
             ax = grid[row, column * views + view]
             ax.imshow(picture)
             if not view:
-                text = f"{card.truth}\n{card.answer}"
+                text = f"true: {card.truth}\nmodel: {card.answer} ({card.confidence})"
                 ax.set_title(text, loc="left", fontsize=8.5, color=INK_COLOR, linespacing=1.4)
             elif caption:
                 ax.set_title(caption, loc="left", fontsize=8, color=MUTED_COLOR)

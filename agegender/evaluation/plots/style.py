@@ -18,20 +18,18 @@ INK_COLOR = "#24303b"
 PAPER_COLOR = "#fffffe"
 """White behind a figure; told apart from white text, so that the HTML report can drop it."""
 
-WIDE = (6.4, 3.8)
-SQUARE = (5.0, 4.8)
-"""Sizes of a figure, in inches."""
+SIZE = (6.4, 4.2)
+"""Width and height of every figure, in inches, so that they stand well side by side."""
 
 
-def axes(ax: Any, size: tuple[float, float] = WIDE) -> Any:
+def axes(ax: Any) -> Any:
     """Return the axes given, or those of a new figure, in the project's style.
 
     Args:
         ax: `matplotlib.axes.Axes`, or None for a new figure.
-        size: Width and height of a new figure, in inches.
     """
     if ax is None:
-        ax = Figure(figsize=size, layout="constrained", facecolor=PAPER_COLOR).subplots()
+        ax = Figure(figsize=SIZE, layout="constrained", facecolor=PAPER_COLOR).subplots()
     ax.set_facecolor("none")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED_COLOR)
