@@ -19,11 +19,13 @@ from typing import Any
 
 from agegender.errors import StorageError
 
+_ELSEWHERE = "choose a folder that can be written (AGEGENDER_HOME names that of runs and caches)"
+
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and try again",
     errno.EDQUOT: "the disk quota is used up; free some space and try again",
-    errno.EROFS: "the file system is read-only; set AGEGENDER_HOME to a folder that can be written",
-    errno.EACCES: "permission denied; set AGEGENDER_HOME to a folder that can be written",
+    errno.EROFS: f"the file system is read-only; {_ELSEWHERE}",
+    errno.EACCES: f"permission denied; {_ELSEWHERE}",
 }
 
 

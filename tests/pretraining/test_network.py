@@ -68,3 +68,18 @@ def test_fused_normalization_trains_and_infers_as_keras_does(normalized: tuple[A
     # The kernel divides by n - 1 where Keras divides by n.
     for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
         assert np.allclose(one, other, rtol=2e-3)
+
+
+def test_fused_normalization_passes_on_keras_gradients(normalized: tuple[Any, Any]) -> None:
+    import tensorflow as tf
+
+    images = tf.constant(np.random.default_rng(0).normal(3, 2, (16, 8, 8, 3)), "float32")
+    gradients = []
+    for model in normalized:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.reduce_sum(tf.math.sin(model(images, training=True)))
+        variables = [variable.value for variable in model.trainable_variables]
+        gradients.append(tape.gradient(loss, [*variables, images]))
+    for one, other in zip(*gradients, strict=True):
+        assert np.allclose(one, other, atol=1e-3 * float(tf.reduce_max(tf.abs(one))))

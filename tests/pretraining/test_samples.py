@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from agegender.dataset.dataset import open_dataset
+from agegender.errors import DatasetError
+from agegender.pretraining.samples import collect_samples
+
+
+@pytest.fixture
+def extra(tmp_path: Path) -> Path:
+    """A folder of extra faces: two of a licensed set, one of another."""
+    folder = tmp_path / "extra"
+    rng = np.random.default_rng(9)
+    rows = []
+    for name, age, gender in (
+        ("celeba/a.png", None, "female"),
+        ("all_age_faces/b.png", 31, "male"),
+        ("gender_crops/c.png", None, "male"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+        coarse.resize((64, 64)).save(folder / name)
+        rows.append({"filename": name, "age": age, "gender": gender})
+    pd.DataFrame(rows).to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+def test_samples_hold_no_test_face_and_only_licensed_extras(
+    make_faces: Callable[..., Path], extra: Path
+) -> None:
+    dataset = open_dataset(make_faces(80))
+    samples = collect_samples(dataset, extra)
+    table = samples.table
+    assert set(table["source"]) == {"utkface", "celeba", "all_age_faces"}
+    assert not set(dataset.of("test")["sha256"]) & set(table["sha256"])
+    own = table[table["source"] == "utkface"]
+    assert (own["split"] == "train").sum() == len(dataset.of("train"))
+    assert all(Path(file).exists() for file in table["file"])
+    unknown = table[table["source"] == "celeba"].iloc[0]
+    assert np.isnan(unknown["age"])
+    assert (unknown["gender"], unknown["race"]) == (1, -1)
+    assert samples.excluded == {"all_age_faces": 0, "celeba": 0}
+
+
+def test_a_copy_of_a_held_out_face_is_left_out(
+    make_faces: Callable[..., Path], extra: Path
+) -> None:
+    dataset = open_dataset(make_faces(80))
+    held_out = dataset.path(dataset.of("test")["file"].iloc[0])
+    # Another format and another size: only the perceptual hash can tell.
+    Image.open(held_out).resize((80, 80)).save(extra / "celeba" / "a.png")
+    samples = collect_samples(dataset, extra)
+    assert samples.excluded == {"all_age_faces": 0, "celeba": 1}
+    assert "celeba" not in set(samples.table["source"])
+
+
+def test_a_folder_without_labels_is_refused(
+    make_faces: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match=r"labels\.csv"):
+        collect_samples(open_dataset(make_faces(20)), tmp_path)

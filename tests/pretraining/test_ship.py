@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agegender.dataset.dataset import open_dataset
+from agegender.errors import ModelNotFoundError
+from agegender.model.weights import find_weights
+from agegender.pretraining.network import build_network
+from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
+from agegender.pretraining.recipe import Recipe, Stage
+from agegender.pretraining.samples import collect_samples
+from agegender.pretraining.seen import is_seen
+from agegender.pretraining.ship import ship
+from agegender.training.runs import list_runs
+
+RECIPE = Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),), crop=0.875)
+
+
+def test_a_pretraining_without_a_checkpoint_is_not_shipped(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="no checkpoint yet"):
+        ship(Pretraining(tmp_path), tmp_path, destination=tmp_path / "shipped")
+    assert not (tmp_path / "shipped").exists()
+
+
+@pytest.mark.slow
+def test_what_ships_is_whole_and_says_what_it_has_seen(
+    make_faces: Callable[..., Path], tmp_path: Path
+) -> None:
+    import keras
+
+    dataset = open_dataset(make_faces(60))
+    pretraining = Pretraining(tmp_path / "pretraining")
+    prepare_pretraining(pretraining, RECIPE, collect_samples(dataset, None))
+    pd.DataFrame([{"epoch": 1, "age_mae": 9.5}]).to_csv(pretraining.metrics_file, index=False)
+    try:
+        build_network(RECIPE).save_weights(pretraining.checkpoint)
+        shipped = ship(pretraining, dataset.folder, destination=tmp_path / "shipped")
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+    weights = find_weights(str(shipped / "backbone.safetensors"))
+    assert (weights.spec.size, weights.spec.crop) == (32, 0.875)
+    assert (shipped / "backbone.safetensors").stat().st_size < 50_000_000
+    description = json.loads((shipped / "backbone.json").read_text())
+    assert description["dtype"] == "float16"
+    assert description["train_faces"] == {"utkface": len(dataset.of("train"))}
+    assert description["epochs"] == [{"epoch": 1, "age_mae": 9.5}]
+    assert is_seen(dataset.of("train"), shipped / "seen.npy").all()
+    assert not is_seen(dataset.of("test"), shipped / "seen.npy").any()
+
+    config = json.loads((shipped / "run" / "config.json").read_text())
+    assert (config["dataset"], config["backbone"]) == ("UTKFace", "shipped")
+    heads = json.loads((shipped / "run" / "heads.json").read_text())
+    assert heads["backbone"]["sha256"] == weights.sha256
+    for file in (shipped / "run").iterdir():
+        assert str(tmp_path) not in file.read_bytes().decode(errors="ignore")
+    assert list_runs() == []
