@@ -72,7 +72,8 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     square = Z95**2 / count
     centre = (share + square / 2) / (1 + square)
     half = Z95 * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At 0 and 1 rounding would leave the share itself just outside.
+    return min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
 
 
 def share_difference(

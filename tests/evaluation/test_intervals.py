@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agegender.evaluation.intervals import bootstrap_mean, share_difference, wilson
+
+
+def test_bootstrap_agrees_with_the_normal_interval_and_repeats() -> None:
+    values = np.random.default_rng(1).exponential(5, 3000)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    low, high = bootstrap_mean(values, seed=3)
+    assert low == pytest.approx(values.mean() - half, abs=0.03)
+    assert high == pytest.approx(values.mean() + half, abs=0.03)
+    assert (low, high) == bootstrap_mean(values, seed=3)
+    assert (low, high) != bootstrap_mean(values, seed=4)
+
+
+def test_bootstrap_of_one_value_is_that_value() -> None:
+    assert bootstrap_mean(np.array([4.0])) == (4.0, 4.0)
+
+
+def test_wilson_matches_published_values() -> None:
+    # Newcombe 1998, table I, method 3.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(29, 29) == pytest.approx((0.8830, 1.0), abs=5e-5)
+
+
+def test_share_difference_matches_published_values() -> None:
+    # Newcombe 1998 (second paper), table II, method 10.
+    assert share_difference(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert share_difference(10, 10, 0, 10) == pytest.approx((0.6075, 1.0), abs=5e-5)
+
+
+def test_nothing_has_no_interval() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        bootstrap_mean(np.array([]))
+    with pytest.raises(ValueError, match="no faces"):
+        wilson(0, 0)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from agegender.evaluation import plots
+from agegender.evaluation.metrics import compute_metrics
+
+MakePredictions = Callable[..., pd.DataFrame]
+
+
+@pytest.mark.parametrize(
+    ("draw", "x"),
+    [
+        (plots.plot_age, "Age, years"),
+        (plots.plot_race, ""),
+        (plots.plot_balance, "Age band, years"),
+        (plots.plot_age_scatter, "True age, years"),
+        (plots.plot_residuals, "True age, years"),
+        (plots.plot_errors, "Predicted minus true age, years"),
+        (plots.plot_roc, "Males called female"),
+        (plots.plot_calibration, "Predicted probability of female"),
+    ],
+)
+def test_figures_have_units_and_n(
+    draw: Callable[..., Figure], x: str, make_predictions: MakePredictions
+) -> None:
+    for count in (400, 1):
+        figure = draw(make_predictions(count))
+        (ax,) = figure.axes
+        assert ax.get_xlabel() == x
+        assert f"(n = {count})" in ax.get_title(loc="left")
+        figure.savefig(io.BytesIO(), format="svg")
+
+
+def test_scatter_draws_every_face(make_predictions: MakePredictions) -> None:
+    (ax,) = plots.plot_age_scatter(make_predictions()).axes
+    assert sum(len(points.get_offsets()) for points in ax.collections) == 400
+
+
+def test_axes_that_are_given_are_used(make_predictions: MakePredictions) -> None:
+    figure = Figure()
+    ax = figure.subplots()
+    assert plots.plot_errors(make_predictions(), ax=ax) is figure
+    assert figure.axes == [ax]
+
+
+def test_metrics_are_drawn(make_predictions: MakePredictions) -> None:
+    metrics = compute_metrics(make_predictions())
+    (ax,) = plots.plot_confusion(metrics).axes
+    assert {f"{count:,}" for row in metrics["gender"]["confusion_matrix"] for count in row} <= {
+        text.get_text() for text in ax.texts
+    }
+    (ax,) = plots.plot_age_error(metrics, "race").axes
+    assert [label.get_text().split("\n")[0] for label in ax.get_xticklabels()] == [
+        "White",
+        "Black",
+        "Asian",
+        "Indian",
+        "Others",
+    ]
+    (ax,) = plots.plot_gender_accuracy(metrics, "band").axes
+    assert len(ax.texts) == 3
+
+
+def test_training_needs_a_known_curve() -> None:
+    history = pd.DataFrame({"epoch": [1], "loss": [1.0], "val_loss": [1.5]})
+    assert plots.plot_training(history, "loss").axes[0].get_xlabel() == "Epoch"
+    with pytest.raises(ValueError, match="'mood'"):
+        plots.plot_training(history, "mood")
+
+
+def test_cards_show_truth_and_answer() -> None:
+    picture = np.zeros((8, 8, 3), dtype=np.uint8)
+    cards = [
+        plots.FaceCard({"": picture, "age": picture}, "male, 30", "female, 40", "70%", True)
+    ] * 4
+    titles = [ax.get_title(loc="left") for ax in plots.plot_cards(cards, title="Faces").axes]
+    assert titles.count("true: male, 30\nmodel: female, 40 (70%)") == 4
+    assert titles.count("age") == 4
+    with pytest.raises(ValueError, match="no faces"):
+        plots.plot_cards([], title="Faces")
