@@ -107,8 +107,9 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "F" or image.mode.startswith("I"):
         return _grey_to_rgb(np.asarray(image))
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer)
     # Converting copies even where there is nothing to convert.
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
@@ -133,6 +134,9 @@ def _grey_to_rgb(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
     Args:
         grey: Shape (height, width); uint16, int32 or float32.
     """
+    if grey.dtype == np.uint16:
+        # A table needs a fraction of the memory of arithmetic.
+        return _rgb(np.rint(np.arange(65536) / 257).astype(np.uint8)[grey])
     values = np.nan_to_num(grey.astype(np.float32), nan=0.0)
     brightest = float(values.max(initial=0.0))
     if grey.dtype.kind == "f":
@@ -141,5 +145,8 @@ def _grey_to_rgb(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
     else:
         # Pillow gives some 16-bit files as 32-bit numbers.
         white = 65535.0 if brightest <= 65535 else float(np.iinfo(np.int32).max)
-    scaled = (values * (255.0 / white)).clip(0, 255).round().astype(np.uint8)
-    return np.repeat(scaled[..., None], 3, axis=2)
+    return _rgb((values * (255.0 / white)).clip(0, 255).round().astype(np.uint8))
+
+
+def _rgb(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(grey[..., None], 3, axis=2)

@@ -123,7 +123,7 @@ class Explainer:
 
         layer, gender = heatmap_layer(model), model.get_layer("gender")
         graph = keras.Model(
-            model.inputs, [layer.output, model.get_layer("age").output, gender.input]
+            model.inputs[0], [layer.output, model.get_layer("age").output, gender.input]
         )
         self.layer: str = layer.name
         self.input_shape: tuple[int, int, int] = tuple(model.inputs[0].shape[1:])
