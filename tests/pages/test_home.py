@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from agegender.training.run import Run
+from tests.pages.conftest import APP, text_of
+
+OpenPage = Callable[[str], AppTest]
+
+OPEN_WITHOUT_TENSORFLOW = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()
+for page in ("dataset", "training"):
+    at.switch_page(f"pages/{{page}}.py").run()
+    assert not at.exception, at.exception
+    print(page, at.title[0].value)
+print([name for name in ("tensorflow", "keras") if name in sys.modules])
+"""
+
+
+def test_home_without_anything_leads_to_the_dataset(open_page: OpenPage) -> None:
+    at = open_page("home")
+    assert "Age and gender from a face" in at.title[0].value
+    assert "None yet" in text_of(at)
+    assert [button.label for button in at.button] == ["Get a dataset"]
+    at.button[0].click().run()
+    assert at.title[0].value == "Dataset"
+
+
+def test_home_with_faces_leads_to_training(open_page: OpenPage, demo_faces: Path) -> None:
+    at = open_page("home")
+    assert "Demo faces" in text_of(at)
+    assert [button.label for button in at.button] == ["Train a model"]
+
+
+def test_home_with_a_model_leads_to_prediction_and_marks_random_weights(
+    open_page: OpenPage, trained_run: Run
+) -> None:
+    at = open_page("home")
+    assert [button.label for button in at.button] == ["Try a picture"]
+    assert "plumbing, not skill" in text_of(at)
+    assert "random backbone, 32 px" in text_of(at)
+
+
+def test_home_survives_half_a_file_of_choices(
+    open_page: OpenPage, workspace: Path, demo_faces: Path
+) -> None:
+    (workspace / "app.json").write_text('{"datas')
+    assert "**6" in text_of(open_page("home"))
+
+
+def test_pages_that_need_no_model_do_not_import_tensorflow(demo_faces: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_WITHOUT_TENSORFLOW],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=APP.parent,
+    )
+    assert done.stdout.splitlines() == ["dataset Dataset", "training Training", "[]"], done.stderr
