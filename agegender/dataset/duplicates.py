@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from agegender.dataset.hashing import close_pairs, mirrored, pack_hashes
+from agegender.dataset.hashing import ClosePairs, close_pairs, pack_hashes
 from agegender.errors import InvalidImageError
 
 if TYPE_CHECKING:
@@ -86,11 +86,9 @@ def near_matches(hashes_a: Sequence[str], hashes_b: Sequence[str]) -> NDArray[np
         int64, shape (pairs, 2): a row of `hashes_a` and one of `hashes_b`
         that show the same photo, mirrored or not; sorted, each pair once.
     """
-    a, b = pack_hashes(hashes_a), pack_hashes(hashes_b)
-    plain, _ = close_pairs(a, b, SURE_BITS)
-    flipped, _ = close_pairs(mirrored(a), b, SURE_MIRRORED_BITS)
-    pairs: NDArray[np.int64] = np.unique(np.concatenate([plain, flipped]), axis=0)
-    return pairs
+    return close_pairs(
+        pack_hashes(hashes_a), pack_hashes(hashes_b), SURE_BITS, SURE_MIRRORED_BITS
+    ).rows
 
 
 def detail_correlation(
@@ -117,15 +115,13 @@ def are_near(rgb_a: NDArray[np.uint8], rgb_b: NDArray[np.uint8]) -> bool:
         rgb_a: RGB pixels, uint8, shape (height, width, 3), an aligned face.
         rgb_b: The other picture.
     """
-    a, b = pack_hashes([perceptual_hash(rgb_a)]), pack_hashes([perceptual_hash(rgb_b)])
-    for mirror, sure_bits in ((False, SURE_BITS), (True, SURE_MIRRORED_BITS)):
-        _, bits = close_pairs(mirrored(a) if mirror else a, b, CANDIDATE_BITS)
-        if len(bits) and (
-            bits[0] <= sure_bits
-            or detail_correlation(rgb_a, rgb_b, mirror=mirror) >= DETAIL_CORRELATION
-        ):
-            return True
-    return False
+    a, b = (pack_hashes([perceptual_hash(rgb)]) for rgb in (rgb_a, rgb_b))
+    found = close_pairs(a, b, CANDIDATE_BITS, CANDIDATE_BITS)
+    is_sure, candidates = _judge(found)
+    return bool(is_sure.any()) or any(
+        detail_correlation(rgb_a, rgb_b, mirror=mirror) >= DETAIL_CORRELATION
+        for _, _, mirror in candidates
+    )
 
 
 def find_duplicates(
@@ -183,15 +179,8 @@ def _near_pairs(
             return False
         return _correlate(a, b, mirror=mirror) >= DETAIL_CORRELATION
 
-    near: list[NDArray[np.int64]] = []
-    undecided: list[tuple[int, int, bool]] = []
-    for mirror, sure_bits in ((False, SURE_BITS), (True, SURE_MIRRORED_BITS)):
-        pairs, bits = close_pairs(mirrored(hashes) if mirror else hashes, hashes, CANDIDATE_BITS)
-        # Every pair is found both ways round, and every hash with itself.
-        once = pairs[:, 0] < pairs[:, 1]
-        pairs, bits = pairs[once], bits[once]
-        near.append(pairs[bits <= sure_bits])
-        undecided += [(a, b, mirror) for a, b in pairs[bits > sure_bits].tolist()]
+    found = close_pairs(hashes, None, CANDIDATE_BITS, CANDIDATE_BITS)
+    is_sure, undecided = _judge(found)
     confirmed = []
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -204,8 +193,22 @@ def _near_pairs(
                 on_progress(done, len(undecided))
     finally:
         pool.shutdown(cancel_futures=True)
-    near.append(np.array(confirmed, np.int64).reshape(-1, 2))
-    return np.concatenate(near)
+    return np.concatenate([found.rows[is_sure], np.array(confirmed, np.int64).reshape(-1, 2)])
+
+
+def _judge(found: ClosePairs) -> tuple[NDArray[np.bool_], list[tuple[int, int, bool]]]:
+    """Tell which pairs are sure by their hashes, and list the comparisons that are needed.
+
+    Returns:
+        Whether each pair is sure, and for the others (row, row, mirrored).
+    """
+    is_sure = (found.bits <= SURE_BITS) | (found.mirrored_bits <= SURE_MIRRORED_BITS)
+    undecided = [
+        (row_a, row_b, mirror)
+        for mirror, bits in ((False, found.bits), (True, found.mirrored_bits))
+        for row_a, row_b in found.rows[(bits <= CANDIDATE_BITS) & ~is_sure].tolist()
+    ]
+    return is_sure, undecided
 
 
 def _detail(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
