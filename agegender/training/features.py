@@ -158,7 +158,8 @@ class FeatureCache:
     def _read_index(self, part: Path) -> None:
         """Note which faces a part holds; a damaged part counts as not there."""
         try:
-            with np.load(part, allow_pickle=False) as arrays:
+            # Opened here, as NumPy leaves a damaged file open.
+            with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 hashes = arrays["sha256"].tolist()
         except (OSError, *_DAMAGE):
             return
@@ -219,7 +220,7 @@ class FeatureCache:
         for part, places in by_part.items():
             positions, rows = np.array(places).T
             try:
-                with np.load(part, allow_pickle=False) as arrays:
+                with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                     values[positions] = arrays["values"][rows]
             except (OSError, *_DAMAGE) as error:
                 part.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from agegender.errors import AgeGenderError, RunError, StoppedError, StorageError
+from agegender.errors import AgeGenderError, RunError, StoppedError
 from agegender.storage import storage_errors
 from agegender.training.run import Run, RunState
 

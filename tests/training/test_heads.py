@@ -18,11 +18,12 @@ CONFIG = TrainConfig("faces", backbone="random", epochs=12, batch_size=64, dropo
 def make_data(count: int, seed: int = 0) -> LabeledFeatures:
     """Make features of odd scales from which age and gender can be learned."""
     rng = np.random.default_rng(seed)
-    hidden = rng.normal(size=(count, 1, 2048)).astype(np.float32)
-    values = hidden + 0.1 * rng.normal(size=(count, 2, 2048)).astype(np.float32)
+    age = rng.uniform(1, 90, count)
+    gender = rng.integers(0, 2, count)
+    values = rng.normal(size=(count, 2, 2048)).astype(np.float32)
+    values[..., :200] += (age[:, None, None] - 45) / 25
+    values[..., 200:400] += gender[:, None, None]
     values[..., 5] = 0.0  # a dead channel
-    age = (40 + 15 * hidden[:, 0, :8].mean(axis=1) * np.sqrt(8)).clip(0, 116)
-    gender = (hidden[:, 0, 8:16].mean(axis=1) > 0).astype(np.int64)
     return LabeledFeatures(values * 50 + 300, age.astype(np.float32), gender)
 
 
@@ -66,12 +67,12 @@ def test_same_seed_gives_the_same_heads_and_another_seed_others(data):
     assert not np.allclose(first.get_weights()[0], other.get_weights()[0])
 
 
-def test_first_answers_start_at_the_median_age(data):
+def test_answers_start_at_the_median_age(data):
+    train, validation = data
+    alike = replace(train, age=np.full_like(train.age, 70))
     rows = []
-    config = replace(CONFIG, epochs=1, learning_rate=1e-7)
-    heads = train_heads(*data, config, on_epoch=rows.append)
-    age, _ = answers(heads, data[1].values)
-    assert np.abs(age - np.median(data[0].age)).mean() < 15
+    train_heads(alike, validation, replace(CONFIG, epochs=1), on_epoch=rows.append)
+    assert rows[0]["age_mae"] < 3
 
 
 def test_training_ends_when_validation_gets_no_better(data):
