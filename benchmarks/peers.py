@@ -156,11 +156,19 @@ def _mark_installed(folder: Path, wanted: Path) -> None:
 
 
 def _run(command: list[str], *, cwd: Path | None = None) -> None:
-    """Run a step of an installation; its last words are the reason if it fails."""
+    """Run a step of an installation; its first complaint is the reason if it fails."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         step = " ".join([Path(command[0]).name, *command[1:4]])
-        raise PeerError(f"it could not be installed ({step}: {_last_line(done.stderr)})")
+        raise PeerError(
+            f"its installation failed, is the network there? ({step}: {_first_error(done.stderr)})"
+        )
+
+
+def _first_error(text: str) -> str:
+    """Return the line that an installer began to complain with; advice follows it."""
+    complaints = [line for line in text.splitlines() if "error" in line.lower()]
+    return _last_line(complaints[0] if complaints else text)
 
 
 def _last_line(text: str) -> str:

@@ -138,3 +138,26 @@ def test_table_shows_intervals_and_marks_what_is_missing() -> None:
     assert cells[2].startswith("66.7% [")
     # No face of 12 years or less; the first, cold 20 faces do not count as time.
     assert cells[4:] == ["-", "4.00", "13", "3", "note"]
+
+
+def test_own_model_is_timed_on_the_faces_it_is_measured_on(
+    make_faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_dataset(make_faces(60))
+    shown = []
+
+    class FakePredictor:
+        def predict(self, images: list[Any]) -> None:
+            shown.extend(image.shape for image in images)
+
+    def predict_right(run: Any, dataset: Any, split: str, *, limit: int | None) -> pd.DataFrame:
+        faces = dataset.of(split)[:limit]
+        return faces.assign(age_pred=faces["age"], p_female=0.5, gender_pred=faces["gender"])
+
+    monkeypatch.setattr(compare, "shipped_run", object)
+    monkeypatch.setattr(compare, "predict_faces", predict_right)
+    monkeypatch.setattr(compare, "load_predictor", lambda run: FakePredictor())
+    row, faces = compare.run_own(dataset, "train", 25)
+    assert len(faces) == row["metrics"]["n"] == 25
+    assert row["metrics"]["gender"]["accuracy"] == 1.0
+    assert shown == [(FRAME_SIZE, FRAME_SIZE, 3)] * 25
