@@ -3,10 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.dataset.synthetic import draw_demo_faces
+from agegender.training.config import TrainConfig
+from agegender.training.run import Run
+from agegender.training.runs import create_run
+from agegender.training.trainer import train
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace with demo faces and one finished run on a random backbone."""
+    home = tmp_path_factory.mktemp("evaluation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGEGENDER_HOME", str(home))
+        faces = draw_demo_faces(home / "demo-faces", count=60)
+        run = create_run(TrainConfig(str(faces), backbone="random:32", epochs=2))
+        train(run)
+        assert run.state.status == "finished"
+    return home
+
+
+@pytest.fixture
+def trained(
+    trained_home: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path
+) -> tuple[Run, Dataset]:
+    """Return a finished run and its demo faces, in their own workspace."""
+    monkeypatch.setenv("AGEGENDER_HOME", str(trained_home))
+    (folder,) = (path for path in (trained_home / "runs").iterdir() if path.name[0] != ".")
+    for kept in (*folder.glob("predictions-*"), *folder.glob("test-reads.jsonl")):
+        kept.unlink()
+    return Run(folder), open_dataset(trained_home / "demo-faces")
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import dataclasses
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agegender.errors import DatasetError, ModelNotFoundError, StorageError
+from agegender.evaluation import predictions as module
+from agegender.evaluation.predictions import (
+    COLUMNS,
+    predict_faces,
+    read_test_reads,
+    select_faces,
+)
+from agegender.images import read_image
+from agegender.prediction.predictor import load_predictor
+from agegender.training.run import Run
+
+
+def test_evaluation_answers_as_prediction_does(trained: Any) -> None:
+    run, dataset = trained
+    table = predict_faces(run, dataset, "all", limit=6)
+    assert tuple(table.columns) == COLUMNS
+    pictures = [read_image(dataset.path(file)) for file in table["file"]]
+    answers = load_predictor(run).predict(pictures)
+    np.testing.assert_allclose(table["age_pred"], [a.age for a in answers], atol=0.02)
+    np.testing.assert_allclose(table["p_female"], [a.p_female for a in answers], atol=1e-3)
+    assert (table["gender_pred"] == (table["p_female"] >= 0.5)).all()
+
+
+def test_saved_table_is_used_until_something_changes(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = trained
+    computed = []
+    real = module._predict
+    monkeypatch.setattr(module, "_predict", lambda *args: computed.append(1) or real(*args))
+    first = predict_faces(run, dataset, "validation")
+    assert predict_faces(run, dataset, "validation").equals(first)
+    assert len(computed) == 1
+    # Another label, the same pictures.
+    relabelled = dataclasses.replace(dataset, faces=dataset.faces.assign(age=5))
+    assert (predict_faces(run, relabelled, "validation")["age"] == 5).all()
+    assert len(computed) == 2
+    # A damaged table is made anew.
+    for path in run.folder.glob("predictions-*.parquet"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert predict_faces(run, dataset, "validation").equals(first)
+    assert len(computed) == 3
+
+
+def test_looks_at_the_test_split_are_logged(trained: Any) -> None:
+    run, dataset = trained
+    predict_faces(run, dataset, "validation")
+    assert read_test_reads(run) == []
+    predict_faces(run, dataset, "test")
+    predict_faces(run, dataset, "all")
+    count = len(dataset.of("test"))
+    assert [(read.split, read.n) for read in read_test_reads(run)] == [
+        ("test", count),
+        ("all", count),
+    ]
+    with (run.folder / "test-reads.jsonl").open("a") as file:
+        file.write('{"when": 1')
+    assert len(read_test_reads(run)) == 2
+
+
+def test_limit_is_drawn_by_the_seed(trained: Any) -> None:
+    _, dataset = trained
+    one, same, other = (select_faces(dataset, "all", limit=10, seed=s) for s in (1, 1, 2))
+    assert one.equals(same)
+    assert not one["file"].equals(other["file"])
+    assert one["file"].is_monotonic_increasing
+    assert len(select_faces(dataset, "all", limit=10_000)) == len(dataset.of("all"))
+
+
+def test_what_cannot_be_evaluated_is_said(trained: Any, tmp_path: Path) -> None:
+    run, dataset = trained
+    with pytest.raises(ValueError, match="'tests'"):
+        select_faces(dataset, "tests")
+    with pytest.raises(ValueError, match="limit is 0"):
+        select_faces(dataset, "test", limit=0)
+    without = dataclasses.replace(dataset, faces=dataset.faces.query("split != 'test'"))
+    with pytest.raises(DatasetError, match="split 'test'"):
+        predict_faces(run, without, "test")
+    gone = dataclasses.replace(
+        dataset, folder=tmp_path, faces=dataset.faces.assign(sha256="0" * 64)
+    )
+    with pytest.raises(DatasetError, match="can be read"):
+        predict_faces(run, gone, "validation")
+    half = tmp_path / "half"
+    shutil.copytree(run.folder, half)
+    (half / "heads.safetensors").unlink()
+    with pytest.raises(ModelNotFoundError, match="no trained heads"):
+        predict_faces(Run(half), dataset, "validation")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_disk_that_refuses_leaves_no_table(
+    code: int, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = trained
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr("agegender.dataset.tables.pq.write_table", refuse)
+    with pytest.raises(StorageError):
+        predict_faces(run, dataset, "validation")
+    assert not list(run.folder.glob("*predictions*"))
+
+
+def test_shipped_run_is_not_written_to(
+    trained: Any, trained_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = trained
+    monkeypatch.setattr(Run, "is_shipped", property(lambda self: True))
+    predict_faces(run, dataset, "test")
+    assert not list(run.folder.glob("predictions-*"))
+    assert len(read_test_reads(run)) == 1
+    shutil.rmtree(trained_home / "shipped-run")
