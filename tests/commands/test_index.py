@@ -1,0 +1,38 @@
+"""`python -m agegender index`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agegender.cli import main
+
+
+def test_prints_what_is_in_the_folder(
+    make_faces: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_faces(30)
+    first = sorted(folder.glob("*.jpg"))[0]
+    (folder / "39_1_20170116174525125.jpg.chip.jpg").write_bytes(first.read_bytes())
+    (folder / "20_0_0_1.jpg").write_bytes(b"")
+    assert main(["index", "--dataset", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "labelled            30" in lines
+    assert "malformed names     1" in lines
+    assert any(
+        line.strip().startswith("39_1_20170116174525125.jpg.chip.jpg: expected") for line in lines
+    )
+    assert "exact duplicates    0" in lines
+    assert any(line.startswith("unused") and "20_0_0_1.jpg: empty" in line for line in lines)
+    assert any(line.startswith("set aside") for line in lines)
+
+
+def test_says_in_one_sentence_that_the_folder_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["index", "--dataset", str(tmp_path / "missing")]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ")
+    assert "\n" not in error.split("error: ", 1)[1]
