@@ -126,7 +126,8 @@ def show_figures(metrics: dict[str, Any]) -> None:
             "Gender",
             shared.percent(gender["accuracy"]),
             f"no skill: {shared.percent(gender['floor_accuracy'])}",
-            f"Share that is right, 95 % interval {shared.percent(gender_low)} to {shared.percent(gender_high)}. "
+            f"Share that is right, 95 % interval {shared.percent(gender_low)} to "
+            f"{shared.percent(gender_high)}. "
             f"No skill: always {gender['floor_gender']}.",
         ),
         (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agegender.prediction.tables import PredictionRow
 
 FACES_SHOWN = 12
+FAILURES_SHOWN = 4
 ZIP_PICTURES = 200
 """Heatmaps of more pictures would fill the memory; the command line has no such limit."""
 
@@ -160,11 +161,12 @@ def show_heatmaps(predictor: Predictor, uploads: list[Upload], result: Result) -
 
 def show_table(result: Result) -> None:
     """Show every row, and why a picture has no answer."""
-    records = [row.record() for row in result.rows]
-    table = pd.DataFrame(records)
+    table = pd.DataFrame([row.record() for row in result.rows])
+    table["gender_confidence"] = table["gender_confidence"].astype(float).round(2)
     st.dataframe(
         table.dropna(axis="columns", how="all"),
         hide_index=True,
+        placeholder="",
         column_config={
             "file": "Picture",
             "age": st.column_config.NumberColumn("Age, years", format="%.0f"),
@@ -175,6 +177,16 @@ def show_table(result: Result) -> None:
             "error": st.column_config.TextColumn("Why not", width="large"),
         },
     )
+
+
+def show_failures(failed: list[PredictionRow]) -> None:
+    """Say which pictures could not be read, and why."""
+    if not failed:
+        return
+    reasons = [row.error for row in failed[:FAILURES_SHOWN]]
+    if len(failed) > FAILURES_SHOWN:
+        reasons.append(f"{len(failed) - FAILURES_SHOWN:,} more are in the table.")
+    st.error("  \n".join(reasons), icon=":material/broken_image:")
 
 
 def show_downloads(predictor: Predictor, uploads: list[Upload], result: Result) -> None:
@@ -260,10 +272,7 @@ if uploads:
         model = shared.predictor(chosen_run)
         result = result_of(model, chosen_run, uploads)
         failed = [row for row in result.rows if row.error]
-        for row in failed[:3]:
-            st.error(row.error, icon=":material/broken_image:")
-        if len(failed) > 3:
-            st.caption(f"{len(failed) - 3} more pictures could not be read; see the table.")
+        show_failures(failed)
         if result.faces and st.toggle("Heatmaps", value=len(result.rows) == 1):
             show_heatmaps(model, uploads, result)
         else:

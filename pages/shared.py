@@ -62,7 +62,7 @@ RUN_KEY = "run"
 """The id of the run that Evaluation, Grad-CAM and Prediction look at."""
 
 _SHELL_KEY = "in_app"
-"""Set by app.py; missing when Streamlit ran a page's file by itself."""
+"""Set by `run` for the page; missing when Streamlit ran a page's file by itself."""
 
 SPLIT_LABELS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
 
@@ -88,18 +88,20 @@ def navigation() -> StreamlitPage:
     )
 
 
-def enter_app() -> None:
-    """Note that the page is run by app.py, as it should be."""
+def run(page: StreamlitPage) -> None:
+    """Run a page, and show what the library refuses as one sentence."""
     st.session_state[_SHELL_KEY] = True
+    with errors_as_messages():
+        page.run()
 
 
 def require_app() -> None:
-    """Run a page through app.py if it is not.
+    """Run a page through app.py if it is not; the first thing that every page does.
 
     Streamlit runs a file in `pages/` by itself when its address is the very first
     that a new server is asked for: it has not seen `st.navigation` by then.
     """
-    if _SHELL_KEY not in st.session_state:
+    if not st.session_state.pop(_SHELL_KEY, False):
         navigation()
         st.rerun()
 

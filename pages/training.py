@@ -282,10 +282,14 @@ def watch(run_id: str) -> None:
                 horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
             ):
                 st.subheader("At work", anchor=False, width="content")
-                if run.stop_file.exists():
-                    st.caption("Stopping …", width="content")
-                elif st.button("Stop", icon=":material/stop:", help="It can be resumed later."):
+                stopping = run.stop_file.exists()
+                if not stopping and st.button(
+                    "Stop", icon=":material/stop:", help="It can be resumed later."
+                ):
                     stop_run(run)
+                    stopping = True
+                if stopping:
+                    st.caption("Stopping …", width="content")
             share = min(state.done / state.total, 1.0) if state.total else 0.0
             st.progress(share, text=progress_text(state))
             st.caption("It goes on when you leave or reload the page, or end the app.")

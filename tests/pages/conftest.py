@@ -60,8 +60,19 @@ def demo_faces(workspace: Path, drawn_faces: Path) -> Path:
 
 
 @pytest.fixture
+def shared_run(trained_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give the test the one trained workspace itself, whose model is loaded once.
+
+    For tests that leave it as it is.
+    """
+    monkeypatch.setenv("AGEGENDER_HOME", str(trained_workspace))
+    [run] = list_runs()
+    return run
+
+
+@pytest.fixture
 def trained_run(workspace: Path, trained_workspace: Path) -> Run:
-    """Give the test a workspace with demo faces and a finished run."""
+    """Give the test a workspace of its own with demo faces and a finished run."""
     shutil.copytree(trained_workspace, workspace)
     [run] = list_runs()
     return run

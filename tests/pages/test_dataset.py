@@ -124,9 +124,7 @@ def test_an_upload_that_is_no_archive_is_refused(open_page: OpenPage, content: b
     assert not default_dataset_dir().exists()
 
 
-def test_a_failed_download_says_why(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_download_says_why(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **options: object) -> Path:
         raise DownloadError("Every source failed; get it by hand.")
 

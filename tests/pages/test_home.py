@@ -40,7 +40,7 @@ def test_home_with_faces_leads_to_training(open_page: OpenPage, demo_faces: Path
 
 
 def test_home_with_a_model_leads_to_prediction_and_marks_random_weights(
-    open_page: OpenPage, trained_run: Run
+    open_page: OpenPage, shared_run: Run
 ) -> None:
     at = open_page("home")
     assert [button.label for button in at.button] == ["Try a picture"]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from agegender.config import workspace_dir
+from agegender.evaluation.predictions import read_test_reads
+from agegender.training.run import Run
+from tests.pages.conftest import text_of
+
+OpenPage = Callable[[str], AppTest]
+
+
+def test_evaluation_without_a_model_leads_to_training(
+    open_page: OpenPage, demo_faces: Path
+) -> None:
+    at = open_page("evaluation")
+    assert "no trained model yet" in text_of(at)
+    assert not at.metric
+
+
+def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
+    open_page: OpenPage, trained_run: Run
+) -> None:
+    at = open_page("evaluation")
+    tiles = {metric.label: metric for metric in at.metric}
+    assert tiles["Age MAE"].value.endswith("years")
+    assert tiles["Age MAE"].delta.startswith("no skill")
+    assert tiles["Gender"].value.endswith("%")
+    assert "random weights" in text_of(at)
+    assert "drawings, not people" in text_of(at)
+    assert read_test_reads(trained_run) == []
+    assert [tab.label for tab in at.tabs] == [
+        "Age", "Gender", "Groups", "Faces", "Training", "Report",
+    ]  # fmt: skip
+
+
+def test_a_look_at_the_test_split_is_logged_once_and_said(
+    open_page: OpenPage, trained_run: Run
+) -> None:
+    at = open_page("evaluation")
+    at.button_group[0].set_value("test").run()
+    assert not at.exception
+    assert "written down in the run" in text_of(at)
+    for ask in at.button:
+        if ask.label == "Evaluate":
+            ask.click().run()
+    assert at.metric
+    at.run()
+    assert len(read_test_reads(trained_run)) == 1
+
+
+def test_the_report_can_be_taken_away(open_page: OpenPage, trained_run: Run) -> None:
+    at = open_page("evaluation")
+    [write] = [button for button in at.button if button.label == "Write the report"]
+    write.click().run(timeout=240)
+    assert not at.exception
+    assert not at.error
+    [download] = at.download_button
+    assert download.label == "Download the report"
+    [folder] = (workspace_dir() / "reports").iterdir()
+    assert {"metrics.json", "report.html"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_damaged_model_is_one_sentence(open_page: OpenPage, trained_run: Run) -> None:
+    trained_run.heads_file.write_bytes(b"half a file")
+    for table in trained_run.folder.glob("predictions-*"):
+        table.unlink()
+    at = open_page("evaluation")
+    [error] = at.error
+    assert "heads.safetensors" in error.value
