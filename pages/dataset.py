@@ -163,7 +163,7 @@ def show_figures(dataset: Dataset, counts: DatasetSummary) -> None:
             ("Duplicates", f"{copies:,}", "faces of which the folder holds another copy"),
             ("Unused files", f"{len(dataset.unused):,}", "each is listed with its reason"),
         ):
-            st.metric(label, value, help=help_text, border=True, width=180)
+            st.metric(label, value, help=help_text, border=True, width=165)
 
 
 def show_overview(dataset: Dataset) -> None:
@@ -251,11 +251,11 @@ def show_duplicates(dataset: Dataset, counts: DatasetSummary) -> None:
     with st.container(horizontal=True):
         for label, value in (
             ("Exact copies", counts.exact_duplicates),
-            ("Groups that are nearly alike", counts.near_groups),
+            ("Groups nearly alike", counts.near_groups),
             ("Label conflicts", counts.label_conflicts),
             ("Largest group", counts.largest_group),
         ):
-            st.metric(label, f"{value:,}", border=True, width=220)
+            st.metric(label, f"{value:,}", border=True, width=165)
     st.markdown(
         ":gray[Copies never stand on both sides of a split: the one in train stays, the others "
         "are set aside. A label conflict is a group whose labels contradict each other.]"

@@ -319,10 +319,10 @@ def show_curves(run: Run) -> None:
         for label, value in (
             ("Epoch", f"{last['epoch']:.0f}"),
             ("Validation MAE", shared.years(last["val_age_mae"])),
-            ("Validation gender accuracy", shared.percent(last["val_gender_accuracy"])),
+            ("Validation gender", shared.percent(last["val_gender_accuracy"])),
             ("Validation loss", f"{last['val_loss']:.3f}"),
         ):
-            st.metric(label, value, width=190)
+            st.metric(label, value, width=165)
     measures = ("loss", "age_mae", "gender_accuracy")
     for column, measure in zip(st.columns(3), measures, strict=True):
         column.altair_chart(training_chart(history, measure), key=f"{run.id}-{measure}")

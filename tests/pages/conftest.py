@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,19 @@ from agegender.training.trainer import train
 APP = Path(__file__).resolve().parents[2] / "app.py"
 
 DEMO_COUNT = 60
+
+
+@pytest.fixture(autouse=True)
+def _pages_run_through_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run app.py for every page, as a server does.
+
+    AppTest forgets before each run that the app calls `st.navigation`; Streamlit
+    then takes the folder `pages/` for its older kind of app, and runs a page alone.
+    """
+    monkeypatch.setattr(
+        "streamlit.runtime.scriptrunner.script_runner._mpa_v1",
+        lambda main_script: runpy.run_path(main_script, run_name="__main__"),
+    )
 
 
 @pytest.fixture
