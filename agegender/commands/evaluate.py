@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from agegender.config import SEED, default_dataset_dir
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.evaluation.predictions import SPLITS, predict_faces
+from agegender.evaluation.predictions import SPLITS, find_seen, predict_faces
 from agegender.training.runs import Run, default_run, find_run
 
 
@@ -46,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(_format(metrics))
+        seen = int(find_seen(chosen, dataset.of(args.split), args.split).sum())
+        if seen:
+            print(f"{seen:,} more faces were left out: the backbone was trained on them.")
     return 0
 
 

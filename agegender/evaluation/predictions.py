@@ -67,7 +67,12 @@ class TestRead:
 
 
 def select_faces(
-    dataset: Dataset, split: str, *, limit: int | None = None, seed: int = SEED
+    dataset: Dataset,
+    split: str,
+    *,
+    limit: int | None = None,
+    seed: int = SEED,
+    run: Run | None = None,
 ) -> pd.DataFrame:
     """Choose the faces that are evaluated.
 
@@ -76,6 +81,7 @@ def select_faces(
         split: One of `SPLITS`.
         limit: At most so many faces, drawn by the seed; None for all.
         seed: Of the draw.
+        run: Leave out what its backbone was trained on (see `find_seen`).
 
     Returns:
         Rows of `dataset.faces`, in their order, numbered anew.
@@ -94,9 +100,40 @@ def select_faces(
             f"No face of {dataset.folder} is in the split {split!r}; choose another split or a "
             "larger dataset."
         )
+    if run is not None:
+        faces = faces[~find_seen(run, faces, split)].reset_index(drop=True)
+        if faces.empty:
+            raise DatasetError(
+                f"The backbone of run {run.id} was trained on every face of {dataset.folder} in "
+                f"the split {split!r}; choose another split or dataset."
+            )
     if limit is not None and limit < len(faces):
         faces = faces.sample(limit, random_state=seed).sort_index()
     return faces
+
+
+def find_seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
+    """Tell which faces a run's backbone was trained on, wherever they come from.
+
+    Args:
+        run: Its backbone may have a list of seen faces beside it.
+        faces: Rows of `Dataset.faces`.
+        split: The split that is asked for. "train" is asked for in order to
+            look at what was learned, so nothing of it counts as seen.
+
+    Returns:
+        True for each face that must not count, shape (n,); all False when the
+        backbone has no such list.
+    """
+    from agegender.model.weights import find_weights
+    from agegender.pretraining.seen import SEEN_NAME, is_seen
+
+    # Fine-tuning starts from these weights, so what they have seen stays seen.
+    file = find_weights(run.config.backbone).file
+    seen = None if file is None else file.with_name(SEEN_NAME)
+    if split == "train" or seen is None or not seen.exists():
+        return np.zeros(len(faces), bool)
+    return is_seen(faces, seen)
 
 
 def predict_faces(
@@ -123,7 +160,8 @@ def predict_faces(
         on_progress: Called with (done, total), in faces.
 
     Returns:
-        A row for each face whose picture can be read, in the dataset's order:
+        A row for each face whose picture can be read and that the backbone
+        was not trained on (`find_seen`), in the dataset's order:
         `file`, `sha256`, `split`, and as labelled `age` (years), `gender`,
         `race`; as answered `age_pred` (years, float32, at least 0),
         `p_female` (0..1, float32) and `gender_pred`, averaged over the
@@ -135,7 +173,7 @@ def predict_faces(
         StorageError: If the disk refuses.
         ValueError: If the split is unknown or the limit is below 1.
     """
-    faces = select_faces(dataset, split, limit=limit, seed=seed)
+    faces = select_faces(dataset, split, limit=limit, seed=seed, run=run)
     path = _table_file(run, faces, split)
     table = read_table(path, COLUMNS)
     if table is None:

@@ -28,7 +28,7 @@ from agegender.evaluation.cards import (
 )
 from agegender.evaluation.html import Headline, Section, render_report
 from agegender.evaluation.metrics import CS_YEARS, compute_metrics, training_floors
-from agegender.evaluation.predictions import predict_faces, read_test_reads
+from agegender.evaluation.predictions import find_seen, predict_faces, read_test_reads
 from agegender.evaluation.tables import (
     age_breakdown,
     all_tables,
@@ -74,6 +74,11 @@ class _Evaluation:
     seed: int
     predictions: pd.DataFrame
     metrics: dict[str, Any]
+
+    def count_seen(self) -> int:
+        """Count the split's faces that do not count, since the backbone knows them."""
+        faces = self.dataset.of(self.split)
+        return int(find_seen(self.run, faces, self.split).sum())
 
 
 def write_report(
@@ -427,7 +432,7 @@ def _banners(evaluation: _Evaluation) -> list[str]:
             "The model was trained on demo faces, drawn by a program: its figures say nothing "
             "about what a model trained on people can do."
         )
-    if evaluation.split in ("train", "all"):
+    if evaluation.predictions["split"].eq("train").any():
         banners.append(
             "Faces that the model was trained on are among these: the figures are better than "
             "on new faces. Use the test split to report skill."
@@ -450,6 +455,7 @@ def _about(evaluation: _Evaluation) -> dict[str, str]:
         "Answers": "averaged over each face and its mirror image",
         "Trained on": Path(run.config.dataset).name,
         "Evaluated on": f"{dataset.folder.name}, split {evaluation.split}{drawn}",
+        "Left out": f"{evaluation.count_seen():,} faces that the backbone was trained on",
         "Split": f"SHA-256 {dataset.split_hash}",
         "Looks at a test split so far": f"{len(read_test_reads(run)):,}",
         "Seed": str(evaluation.seed),

@@ -13,12 +13,14 @@ from agegender.errors import DatasetError, ModelNotFoundError, StorageError
 from agegender.evaluation import predictions as module
 from agegender.evaluation.predictions import (
     COLUMNS,
+    find_seen,
     predict_faces,
     read_test_reads,
     select_faces,
 )
 from agegender.images import read_image
 from agegender.prediction.predictor import load_predictor
+from agegender.pretraining.seen import write_seen
 from agegender.training.run import Run
 
 
@@ -124,3 +126,21 @@ def test_shipped_run_is_not_written_to(
     assert not list(run.folder.glob("predictions-*"))
     assert len(read_test_reads(run)) == 1
     shutil.rmtree(trained_home / "shipped-run")
+
+
+def test_faces_that_the_backbone_has_seen_do_not_count(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = trained
+    everything = dataset.of("all")
+    known = everything.iloc[::3]
+    write_seen(known, tmp_path / "seen.npy")
+    weights = dataclasses.replace(run.weights(), file=tmp_path / "backbone.safetensors")
+    monkeypatch.setattr("agegender.model.weights.find_weights", lambda name: weights)
+    table = predict_faces(run, dataset, "all")
+    assert set(table["sha256"]) == set(everything["sha256"]) - set(known["sha256"])
+    # Whoever asks for train faces wants to see what was learned.
+    assert not find_seen(run, known, "train").any()
+    write_seen(everything, tmp_path / "seen.npy")
+    with pytest.raises(DatasetError, match="was trained on every face"):
+        predict_faces(run, dataset, "test")
