@@ -31,41 +31,38 @@ def plot_explanation(
     Args:
         face: The square that the model saw, RGB, uint8, shape (size, size, 3).
         explanation: Its heatmaps.
-        title: What the model answered, above the figure.
+        title: What the model answered, below the face.
         opacity: Cover where a map is strongest, from 0 to 1.
 
     Returns:
         A figure of four panels that belongs to no window.
     """
-    figure = Figure(figsize=(12, 3.9), layout="constrained")
-    original, *panels = figure.subplots(1, 2 + len(GENDER_NAMES))
-    _show(original, face, "Face")
-    _show(
-        panels[0],
-        overlay_heatmap(face, explanation.age, signed=True, opacity=opacity),
-        "Age",
-    )
-    for axes, name in zip(panels[1:], GENDER_NAMES, strict=True):
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    # Pictures above; what they mean below.
+    grid = figure.add_gridspec(2, 2 + len(GENDER_NAMES), height_ratios=(22, 1))
+    shown = {
+        "Face": face,
+        "Age": overlay_heatmap(face, explanation.age, signed=True, opacity=opacity),
+    }
+    for name in GENDER_NAMES:
         heatmap = explanation.gender(name)
-        _show(axes, overlay_heatmap(face, heatmap, opacity=opacity), f"Speaks for {name}")
-    _colorbar(figure, panels[:1], True, (-1, 0, 1), ("lowers", "0", "raises"))
-    _colorbar(figure, panels[1:], False, (0, 1), ("nothing", "most"))
-    figure.suptitle(title)
+        shown[f"Speaks for {name}"] = overlay_heatmap(face, heatmap, opacity=opacity)
+    for column, (label, picture) in enumerate(shown.items()):
+        axes = figure.add_subplot(grid[0, column])
+        axes.imshow(picture)
+        axes.set_title(label)
+        axes.set_axis_off()
+    answer = figure.add_subplot(grid[1, 0])
+    answer.set_axis_off()
+    answer.text(0.5, 0.5, title, ha="center", va="center", size="large")
+    _color_bar(figure.add_subplot(grid[1, 1]), {-1: "lowers", 0: "0", 1: "raises"}, signed=True)
+    _color_bar(figure.add_subplot(grid[1, 2:]), {0: "nothing", 1: "most"}, signed=False)
     return figure
 
 
-def _show(axes: Axes, rgb: NDArray[np.uint8], title: str) -> None:
-    """Show a picture without ticks."""
-    axes.imshow(rgb)
-    axes.set_title(title)
-    axes.set_axis_off()
-
-
-def _colorbar(
-    figure: Figure, axes: list[Axes], signed: bool, ticks: tuple[int, ...], labels: tuple[str, ...]
-) -> None:
-    """Draw a colour scale below some panels."""
-    scale = ScalarMappable(Normalize(ticks[0], ticks[-1]), color_scale(signed=signed))
-    bar = figure.colorbar(scale, ax=axes, location="bottom", ticks=ticks, shrink=0.8, aspect=30)
-    bar.set_ticklabels(list(labels))
+def _color_bar(axes: Axes, ticks: dict[int, str], *, signed: bool) -> None:
+    """Draw a colour scale with words at some values."""
+    scale = ScalarMappable(Normalize(min(ticks), max(ticks)), color_scale(signed=signed))
+    bar = axes.figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=list(ticks))
+    bar.set_ticklabels(list(ticks.values()))
     bar.outline.set_visible(False)

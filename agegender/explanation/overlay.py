@@ -101,10 +101,11 @@ def overlay_heatmap(
     colors = color_heatmap(heatmap, signed=signed, height=height, width=width)
     strength = np.abs(resize_heatmap(heatmap, height, width))[..., None].clip(0, 1)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
-    # At opacity 0 the colours of the picture are all there.
-    base = rgb * (1 - opacity) + grey * opacity
-    # The root lifts weak values, which a straight line would hide.
-    cover = opacity * np.sqrt(strength)
+    # From half opacity on, nothing is left of the picture's own colours.
+    color_kept = max(0.0, 1 - 2 * opacity)
+    base = rgb * color_kept + grey * (1 - color_kept)
+    # Lifts weak values, without the crease that a root draws where the sign changes.
+    cover = opacity * strength * (2 - strength)
     return np.asarray((base * (1 - cover) + colors * cover).round(), dtype=np.uint8)
 
 

@@ -95,4 +95,5 @@ def test_figure_has_a_panel_per_map() -> None:
     figure = plot_explanation(RGB, explanation(), title="31 years, male (97 %)")
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["Face", "Age", "Speaks for male", "Speaks for female"]
-    assert figure.get_suptitle() == "31 years, male (97 %)"
+    [answer] = [text for axes in figure.axes for text in axes.texts]
+    assert answer.get_text() == "31 years, male (97 %)"
