@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -73,7 +73,7 @@ class Dataset:
     @cached_property
     def split_hash(self) -> str:
         """SHA-256 of which picture is in which split, whatever the file names."""
-        return _digest(sorted(self.faces["sha256"] + ":" + self.faces["split"]))
+        return _digest((self.faces["sha256"] + ":" + self.faces["split"]).sort_values())
 
     def path(self, file: str) -> Path:
         """Return where a face's file is."""
@@ -200,15 +200,10 @@ def _duplicate_groups(
     return kept["duplicate_group"].to_numpy()
 
 
-def _digest(lines: pd.Series[str] | list[str]) -> str:
-    """Return the SHA-256 of lines of text."""
+def _digest(lines: pd.Series[str]) -> str:
+    """Return the SHA-256 of lines of text, joined in blocks: a million need no copy."""
     digest = hashlib.sha256()
-    for line in _blocks(lines):
-        digest.update(line)
-    return digest.hexdigest()
-
-
-def _blocks(lines: pd.Series[str] | list[str]) -> Iterator[bytes]:
-    """Join lines in blocks, so that a million need no copy of them all."""
     for start in range(0, len(lines), 65_536):
-        yield "".join(f"{line}\n" for line in lines[start : start + 65_536]).encode()
+        block = lines.iloc[start : start + 65_536]
+        digest.update("".join(f"{line}\n" for line in block).encode())
+    return digest.hexdigest()

@@ -142,19 +142,26 @@ def find_duplicates(
         int64, shape (n,): the number of each face's group, counted from 0 in
         the order of `faces`; -1 for a face that stands alone.
     """
-    content_of_face, _ = pd.factorize(faces["sha256"])
-    contents = faces.loc[~faces["sha256"].duplicated(), ["file", "phash"]]
-    hash_of_content, _ = pd.factorize(contents["phash"])
+    content_of_face, first_faces = _distinct(faces["sha256"])
     # Work on distinct hashes: a photo that is there ten thousand times costs one.
-    distinct = contents[~contents["phash"].duplicated()]
-    hashes = pack_hashes(distinct["phash"].tolist())
+    phashes = faces["phash"].iloc[first_faces]
+    hash_of_content, first_contents = _distinct(phashes)
+    hashes = pack_hashes(phashes.array[first_contents])
+    del phashes
     telling = np.flatnonzero(np.bitwise_count(hashes).sum(axis=1) >= TELLING_BITS)
-    pairs = _near_pairs(hashes[telling], distinct["file"].iloc[telling].tolist(), read, on_progress)
+    files = faces["file"].array[first_faces[first_contents[telling]]]
+    pairs = _near_pairs(hashes[telling], files, read, on_progress)
     group_of_hash = _connected(telling[pairs], len(hashes))
     group_of_content = group_of_hash[hash_of_content]
     is_telling = np.isin(hash_of_content, telling)
     group_of_content[~is_telling] = len(hashes) + np.flatnonzero(~is_telling)
     return _numbered(group_of_content[content_of_face])
+
+
+def _distinct(values: pd.Series[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the distinct values by first occurrence, and tell where that is."""
+    codes = pd.factorize(values)[0]
+    return codes, np.unique(codes, return_index=True)[1]
 
 
 def _near_pairs(
