@@ -87,14 +87,21 @@ def fine_tune(
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.done += 1
             if on_progress is not None:
-                on_progress(self.done, max(self.done, steps * config.fine_tune_epochs))
+                on_progress(self.done, steps * config.fine_tune_epochs)
             if should_stop is not None and should_stop():
                 raise StoppedError(
                     f"Stopped after {self.done} steps of fine-tuning; they are lost."
                 )
 
     batches = _labeled_batches(dataset, faces, weights, config)
-    model.fit(batches, epochs=config.fine_tune_epochs, verbose=0, callbacks=[Watch()])
+    model.fit(
+        batches,
+        epochs=config.fine_tune_epochs,
+        steps_per_epoch=steps,
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+        callbacks=[Watch()],
+    )
     backbone.trainable = False
     save_weights(backbone, path, metadata={**asdict(weights.spec), "has_skill": weights.has_skill})
 
@@ -102,7 +109,7 @@ def fine_tune(
 def _labeled_batches(
     dataset: Dataset, faces: pd.DataFrame, weights: BackboneWeights, config: TrainConfig
 ) -> Any:
-    """Make shuffled batches of pictures, mirrored at random, with their labels."""
+    """Make shuffled batches of pictures, mirrored at random, with labels, without an end."""
     import tensorflow as tf
 
     from agegender.dataset.loader import image_batches
@@ -119,4 +126,5 @@ def _labeled_batches(
     batches = image_batches(
         dataset.folder, shuffled["file"].tolist(), weights.spec, batch_size=BATCH_FACES
     )
-    return batches.map(label).prefetch(2)
+    # Without an end, as the number of batches is not known if pictures are skipped.
+    return batches.repeat().map(label).prefetch(2)
