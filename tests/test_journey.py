@@ -104,12 +104,16 @@ def test_from_demo_faces_to_a_zip_of_predictions(
     page.get_by_role("link", name="Next: train a model").click()
     page.get_by_role("combobox", name="Backbone").click()
     page.get_by_role("option", name="Random, 64 px").click()
-    field = page.get_by_role("spinbutton", name="Faces to learn from, at most")
-    field.fill("100")
-    field.press("Enter")
-    epochs = page.get_by_role("spinbutton", name="Epochs, at most")
-    epochs.fill("200")
-    epochs.press("Enter")
+    # Few faces and no early end: features are quick, and the heads can be watched.
+    page.get_by_text("More settings").click()
+    for name, value in (
+        ("Faces to learn from, at most", "100"),
+        ("Epochs, at most", "400"),
+        ("Patience, epochs", "400"),
+    ):
+        field = page.get_by_role("spinbutton", name=name)
+        field.fill(value)
+        field.press("Enter")
     expect(page.get_by_text("on this computer").last).to_be_visible()
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("heading", name="At work")).to_be_visible(timeout=SLOW_MS)
