@@ -31,14 +31,14 @@ def augment(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> ND
     """
     image = _move(frame, size, rng)
     image = _recolor(image, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.10:
         image = _blur(image, rng)
-    if rng.random() < 0.07:
+    if rng.random() < 0.05:
         noise = rng.normal(0, rng.uniform(3, 15), image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.10:
+    if rng.random() < 0.07:
         image = _compress(image, rng)
-    if rng.random() < 0.10:
+    if rng.random() < 0.07:
         image = _erase(image, rng)
     return image
 
@@ -64,7 +64,7 @@ def _move(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDAr
 
 def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change brightness, contrast, gamma and white balance; sometimes drop colour."""
-    if rng.random() < 0.08:
+    if rng.random() < 0.05:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         image = np.repeat(grey[..., None], 3, axis=2)
     gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)

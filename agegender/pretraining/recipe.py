@@ -120,9 +120,8 @@ SHIPPED_RECIPE = Recipe(
     stages=(
         Stage(64, 3, ("utkface", "all_age_faces", "celeba"), 1.5e-3, 1.2e-3, 128),
         Stage(64, 1, ("utkface", "all_age_faces", "celeba"), 1.2e-3, 1.2e-3, 64),
-        Stage(64, 2, ("utkface", "all_age_faces", "celeba"), 1.2e-3, 7e-4, 32),
-        Stage(112, 1, ("utkface", "all_age_faces"), 7e-4, 4e-4, 32),
-        Stage(112, 3, ("utkface",), 4e-4, 1e-6, 32),
+        Stage(64, 1, ("utkface", "all_age_faces", "celeba"), 5e-4, 4e-4, 64),
+        Stage(64, 4, ("utkface", "all_age_faces"), 4e-4, 1e-6, 32),
     )
 )
 """What made the shipped weights; see docs/model-development.md for what else was tried."""
