@@ -1,15 +1,21 @@
-"""Home: what this is, where you stand, what to do next."""
+"""Home: what this is, where you stand, what to do next.
+
+It is the first page of most visits: the words come before anything that takes
+time to import.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 import streamlit as st
-from numpy.typing import NDArray
 
 from agegender.config import SEED
-from agegender.dataset.synthetic import draw_face
-from agegender.training.runs import list_runs
 from pages import shared
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 HERO_FACES = ((4, 1, 2), (12, 0, 1), (24, 1, 3), (38, 0, 0), (55, 1, 1), (78, 0, 4))
 """(age, gender, race) of the drawings in the picture at the top."""
@@ -18,6 +24,10 @@ HERO_FACES = ((4, 1, 2), (12, 0, 1), (24, 1, 3), (38, 0, 0), (55, 1, 1), (78, 0,
 @st.cache_data(show_spinner=False)
 def draw_strip() -> list[NDArray[np.uint8]]:
     """Draw the faces of the picture at the top."""
+    import numpy as np
+
+    from agegender.dataset.synthetic import draw_face
+
     rng = np.random.default_rng(SEED)
     return [draw_face(age, gender, race, rng) for age, gender, race in HERO_FACES]
 
@@ -60,6 +70,8 @@ def show_dataset_card() -> bool:
 def show_runs_card() -> bool:
     """Tell what was trained; return whether a training is at work."""
     st.subheader(":material/model_training: Trainings", anchor=False)
+    from agegender.training.runs import list_runs
+
     runs = list_runs()
     alive = next((run for run in runs if run.is_alive()), None)
     if alive is not None:

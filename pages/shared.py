@@ -4,6 +4,9 @@ The library knows nothing of Streamlit, and the pages know nothing of files: a
 page asks here for the dataset, a run or a predictor. Nothing is kept in module
 variables, since they would be shared by every visitor; what lasts is in
 `st.cache_resource` (read-only), in `st.session_state`, or on disk.
+
+What takes time to import (pandas, OpenCV, SciPy) is imported where it is used,
+so that the first page stands before they are loaded.
 """
 
 from __future__ import annotations
@@ -20,16 +23,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_dir
-from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.errors import AgeGenderError, ModelNotFoundError
-from agegender.model.weights import IMAGENET, RANDOM, SHIPPED
 from agegender.storage import write_json
-from agegender.training.runs import Run, default_run, list_runs
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import Page as StreamlitPage
 
+    from agegender.dataset.dataset import Dataset
     from agegender.prediction.predictor import Predictor
+    from agegender.training.run import Run
 
 # -- The pages, relative to app.py ---------------------------------------------
 
@@ -231,6 +233,8 @@ def read_dataset(folder: Path) -> Dataset:
     Raises:
         DatasetError: If the folder is missing, empty or holds no labelled face.
     """
+    from agegender.dataset.dataset import open_dataset
+
     modified_ns = folder.stat().st_mtime_ns if folder.is_dir() else 0
     slot = _slot(str(folder.resolve()), modified_ns)
     with slot.lock:
@@ -263,6 +267,8 @@ def need_dataset() -> Dataset:
 
 def usable_runs() -> list[Run]:
     """Return the runs that have a model: the default one, then the others, newest first."""
+    from agegender.training.runs import default_run, list_runs
+
     try:
         first = [default_run()]
     except ModelNotFoundError:
@@ -282,6 +288,8 @@ def run_label(run: Run) -> str:
 
 def backbone_label(name: str) -> str:
     """Name a backbone: "shipped backbone", "random backbone, 64 px" or a file's name."""
+    from agegender.model.weights import IMAGENET, RANDOM, SHIPPED
+
     kind, _, size = name.partition(":")
     if kind in (SHIPPED, IMAGENET, RANDOM):
         return f"{kind} backbone" + (f", {size} px" if size else "")
@@ -309,6 +317,7 @@ def need_run() -> Run:
 def _predictor(folder: Path, changed_ns: int) -> Predictor:
     """Load a model once for all visitors; it is only read."""
     from agegender.prediction.predictor import load_predictor
+    from agegender.training.run import Run
 
     return load_predictor(Run(folder))
 

@@ -236,7 +236,7 @@ def show_estimate(dataset: Dataset, config: TrainConfig) -> None:
         "are kept: the next training with the same backbone takes seconds."
     )
     if not weights.has_skill:
-        st.caption(
+        st.markdown(
             ":orange[:material/science: A random backbone shows that the pipeline works, "
             "not that it can tell an age or a gender.]"
         )
@@ -322,7 +322,7 @@ def show_curves(run: Run) -> None:
             ("Validation gender", shared.percent(last["val_gender_accuracy"])),
             ("Validation loss", f"{last['val_loss']:.3f}"),
         ):
-            st.metric(label, value, width=165)
+            st.metric(label, value, width=140)
     measures = ("loss", "age_mae", "gender_accuracy")
     for column, measure in zip(st.columns(3), measures, strict=True):
         column.altair_chart(training_chart(history, measure), key=f"{run.id}-{measure}")
