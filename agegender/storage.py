@@ -26,6 +26,12 @@ _REASONS = {
     errno.EDQUOT: "the disk quota is used up; free some space and try again",
     errno.EROFS: f"the file system is read-only; {_ELSEWHERE}",
     errno.EACCES: f"permission denied; {_ELSEWHERE}",
+    errno.EPERM: f"the system does not permit it; {_ELSEWHERE}",
+    errno.EEXIST: f"a file stands where a folder is needed; {_ELSEWHERE}",
+    errno.ENOTDIR: f"a file stands where a folder is needed; {_ELSEWHERE}",
+    errno.EISDIR: "there is a folder of that name; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EIO: "the disk reports an error; check it, or choose a folder on another one",
 }
 
 
@@ -37,8 +43,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         path: What is being written, for the message.
 
     Raises:
-        StorageError: On a full disk or quota, a read-only file system or a
-            lack of permission; every other error passes unchanged.
+        StorageError: On a full disk or quota, a read-only file system, a lack
+            of permission, or a name that cannot be used; every other error
+            passes unchanged.
     """
     try:
         yield
@@ -70,10 +77,23 @@ def replacing(path: Path) -> Iterator[Path]:
             part = scratch / path.name
             yield part
             if part.is_dir() and path.exists():
-                path.rename(scratch / "old")
-            os.replace(part, path)
+                _exchange(part, path, scratch / "old")
+            else:
+                os.replace(part, path)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _exchange(part: Path, path: Path, old: Path) -> None:
+    """Put a folder in the place of another, and that one back if it fails."""
+    try:
+        path.rename(old)
+        part.rename(path)
+    except BaseException:
+        # Ctrl-C may come between the two as well.
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -91,5 +111,6 @@ def write_json(path: Path, value: Any) -> None:
 
     Raises:
         StorageError: If the disk refuses.
+        ValueError: If a number is not finite, for which JSON has no word.
     """
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -41,7 +41,7 @@ from agegender.evaluation.tables import (
     year_range,
     years,
 )
-from agegender.storage import replacing
+from agegender.storage import replacing, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,7 +162,7 @@ def check_output(output: Path) -> None:
 def _write_files(folder: Path, evaluation: _Evaluation) -> None:
     metrics, predictions = evaluation.metrics, evaluation.predictions
     about = _about(evaluation)
-    _write_json(folder / METRICS_FILE, metrics)
+    write_json(folder / METRICS_FILE, metrics)
     predictions.to_csv(folder / "predictions.csv", index=False, float_format="%.6g")
     (folder / "tables").mkdir()
     for name, (numbers, text) in all_tables(metrics).items():
@@ -181,12 +181,7 @@ def _write_files(folder: Path, evaluation: _Evaluation) -> None:
     (folder / PAGE_FILE).write_text(page, encoding="utf-8")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in files]
-    _write_json(folder / RECORD_FILE, {"about": about, "files": names})
-
-
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / RECORD_FILE, {"about": about, "files": names})
 
 
 def _save(figure: Figure, folder: Path, name: str) -> str:
