@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from agegender.config import SEED
-from agegender.errors import InvalidImageError, InvalidModelError
+from agegender.errors import InvalidImageError, InvalidModelError, StorageError
 from agegender.explanation.figure import plot_explanation
 from agegender.explanation.overlay import DEFAULT_OPACITY, explanation_pictures
 from agegender.prediction.predictor import Prediction, Predictor
@@ -96,24 +96,40 @@ def write_folder(explained: Iterable[ExplainedPicture], folder: Path) -> Iterato
 
     Args:
         explained: What `explain_pictures` yields.
-        folder: Made if need be; what earlier pictures left there stays.
+        folder: Made if need be. What else is in it stays; only folders that
+            hold nothing but files of these names are replaced.
 
     Yields:
         The rows, as their pictures are written.
 
     Raises:
-        StorageError: If the disk refuses.
+        StorageError: If the disk refuses, or a picture's folder would replace
+            other files.
     """
     rows, names = [], _Names()
     for item in explained:
         if item.files:
-            with replacing(folder / names.unique(item.row.file)) as part:
+            target = folder / names.unique(item.row.file)
+            _check_replaceable(target, item.files.keys())
+            with replacing(target) as part:
                 part.mkdir()
                 for name, data in item.files.items():
                     (part / name).write_bytes(data)
         rows.append(item.row)
         yield item.row
     write_table(rows, folder / "predictions.csv")
+
+
+def _check_replaceable(target: Path, names: Collection[str]) -> None:
+    """Refuse to replace a folder that holds anything but files of some names."""
+    if not target.is_dir():
+        stranger = target if target.exists() else None
+    else:
+        stranger = next((path for path in target.iterdir() if path.name not in names), None)
+    if stranger is not None:
+        raise StorageError(
+            f"{stranger} would be replaced, but is not a heatmap; name another output folder."
+        )
 
 
 def write_zip(explained: Iterable[ExplainedPicture], target: Path | BinaryIO) -> None:

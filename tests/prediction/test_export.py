@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -82,6 +83,16 @@ def test_folder_per_picture_and_a_table(tmp_path: Path) -> None:
     # A second time, everything is replaced and nothing is doubled.
     list(write_folder(items, tmp_path / "out"))
     assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:
+    for own in (tmp_path / "a" / "holiday.jpg", tmp_path / "b"):
+        own.parent.mkdir(exist_ok=True)
+        own.write_bytes(b"mine")
+        with pytest.raises(StorageError, match="name another output folder"):
+            list(write_folder([item("a.jpg"), item("b.jpg")], tmp_path))
+        assert own.read_bytes() == b"mine"
+        shutil.rmtree(tmp_path / "a")
 
 
 def test_full_disk_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
