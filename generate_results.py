@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agegender.commands.evaluate import add_choices, open_choices, progress_bar
+from agegender.commands.evaluate import add_choices, open_choices
+from agegender.commands.progress import progress_bar
 from agegender.errors import AgeGenderError
 
 

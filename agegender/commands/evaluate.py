@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
-from tqdm import tqdm
-
+from agegender.commands.progress import progress_bar
 from agegender.config import SEED, default_dataset_dir
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation.predictions import SPLITS, find_seen, predict_faces
@@ -109,27 +106,6 @@ def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
             file=sys.stderr,
         )
     return chosen, dataset
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr, where that is a terminal, as long as the block runs.
-
-    Args:
-        what: A word for what is being done.
-
-    Yields:
-        A callback that takes (done, total).
-    """
-    bar: tqdm[Never] = tqdm(desc=what, disable=None, leave=False, file=sys.stderr)
-
-    def show(done: int, total: int) -> None:
-        if total != bar.total:
-            bar.reset(total)
-        bar.update(done - bar.n)
-
-    with bar:
-        yield show
 
 
 def _format(metrics: dict[str, Any]) -> str:

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from agegender.commands.progress import progress_bar
 from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import DatasetSummary, open_dataset, summary
 
@@ -27,14 +26,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Index the folder and print the summary."""
-    with tqdm(desc="reading", unit=" files", disable=None, leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            if total != bar.total:
-                bar.reset(total)
-            bar.update(done - bar.n)
-
-        dataset = open_dataset(args.dataset, on_progress=show)
+    with progress_bar("reading") as on_progress:
+        dataset = open_dataset(args.dataset, on_progress=on_progress)
     found = summary(dataset)
     print(_format(found))
     others = dataset.unused[~dataset.unused["file"].isin(found.malformed)]
