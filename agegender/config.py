@@ -81,20 +81,3 @@ ACCENT_COLOR = "#0072B2"
 MUTED_COLOR = "#8C8C8C"
 WRONG_COLOR = "#5F6B7A"
 """Fields of wrong answers; dark enough for white numbers on either theme."""
-
-
-def age_band(age_years: float) -> str:
-    """Return the name of the age band that an age in years falls into.
-
-    Args:
-        age_years: Age in years, rounded to whole years first.
-
-    Returns:
-        One of the names in `AGE_BANDS`; ages beyond the oldest label count
-        as the last band.
-    """
-    whole = round(age_years)
-    for _, oldest, name in AGE_BANDS:
-        if whole <= oldest:
-            return name
-    return AGE_BANDS[-1][2]
