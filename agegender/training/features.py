@@ -207,7 +207,8 @@ class FeatureCache:
             bool, shape (n,)).
 
         Raises:
-            StorageError: If the disk refuses, or a part is damaged (it is removed).
+            StorageError: If the disk refuses, or a part cannot be read (one
+                that is damaged is removed).
         """
         by_part: dict[Path, list[tuple[int, int]]] = {}
         known = np.zeros(len(hashes), dtype=bool)
@@ -222,7 +223,12 @@ class FeatureCache:
             try:
                 with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                     values[positions] = arrays["values"][rows]
-            except (OSError, *_DAMAGE) as error:
+            except OSError as error:
+                # Too many open files, say: nothing is wrong with the part.
+                raise StorageError(
+                    f"{part} cannot be read ({error.strerror or error}); try again."
+                ) from error
+            except _DAMAGE as error:
                 part.unlink(missing_ok=True)
                 raise StorageError(
                     f"{part} is damaged and was removed; try again, and its faces "
