@@ -271,6 +271,8 @@ def _launch(run: Run) -> None:
         if run.is_alive():
             return
         time.sleep(0.05)
+    # Too late: it must not begin when its run has been called failed.
+    process.kill()
     if run.state.phase == "starting":
         lines = run.log_file.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line for line in reversed(lines) if line.strip()), "no output")
