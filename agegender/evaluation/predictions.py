@@ -15,7 +15,7 @@ import pandas as pd
 
 from agegender.config import GENDER_NAMES, SEED, SPLIT_NAMES, workspace_dir
 from agegender.dataset.tables import read_table, write_table
-from agegender.errors import DatasetError, ModelNotFoundError
+from agegender.errors import DatasetError, InvalidModelError, ModelNotFoundError
 from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -262,11 +262,16 @@ def _predict(
         age, female = answer(heads, features.values[rows[start : start + CHUNK_FACES]])
         ages.append(age)
         females.append(female)
-    p_female = np.concatenate(females)
+    age_pred, p_female = np.concatenate(ages), np.concatenate(females)
+    if not np.isfinite([age_pred, p_female]).all():
+        raise InvalidModelError(
+            f"The model of run {run.id} answers with something that is no number; "
+            "its weights are damaged: train it anew or choose another run."
+        )
     return (
         faces.iloc[rows][list(COLUMNS[:6])]
         .assign(
-            age_pred=np.concatenate(ages),
+            age_pred=age_pred,
             p_female=p_female,
             gender_pred=(p_female >= 0.5).astype(np.int64),
         )
