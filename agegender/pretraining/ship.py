@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from agegender.config import SHIPPED_DIR
-from agegender.errors import ModelNotFoundError
+from agegender.errors import ModelNotFoundError, StoppedError
 from agegender.model.architecture import build_backbone
 from agegender.model.weights import SHIPPED, SHIPPED_FILE, float32_policy, save_weights
 from agegender.pretraining.network import build_network
@@ -60,6 +60,7 @@ def ship(
 
     Raises:
         ModelNotFoundError: If there is no checkpoint yet.
+        StoppedError: If the heads' training was stopped.
         AgeGenderError: Whatever makes the heads' training fail.
     """
     if not pretraining.checkpoint.exists():
@@ -79,14 +80,19 @@ def ship(
         write_seen(samples[samples["split"] == "train"], part / SEEN_NAME)
 
         run = create_run(TrainConfig(dataset=str(dataset), backbone=str(weights)))
-        train(run, on_state=on_state)
-        (part / "run").mkdir()
-        for name in RUN_FILES:
-            shutil.copy(run.folder / name, part / "run" / name)
-        # Names that hold on every machine, in place of paths of this one.
-        config = replace(run.config, dataset=dataset.name, backbone=SHIPPED)
-        write_text(part / "run" / "config.json", config.to_json() + "\n")
-        delete_run(run)
+        try:
+            state = train(run, on_state=on_state)
+            if state.status != "finished":
+                raise StoppedError(f"{state.message} Nothing was installed.")
+            (part / "run").mkdir()
+            for name in RUN_FILES:
+                shutil.copy(run.folder / name, part / "run" / name)
+            # Names that hold on every machine, in place of paths of this one.
+            config = replace(run.config, dataset=dataset.name, backbone=SHIPPED)
+            write_text(part / "run" / "config.json", config.to_json() + "\n")
+        finally:
+            # It cannot be resumed: its backbone goes to another place or is gone.
+            delete_run(run)
     return destination
 
 

@@ -170,17 +170,12 @@ class _Work:
 
     def save(self, heads: Any, weights: BackboneWeights) -> None:
         """Save the heads with what they were trained on."""
-        backbone = {
-            "name": weights.name,
-            "sha256": weights.sha256,
-            **asdict(weights.spec),
-            "has_skill": weights.has_skill,
-        }
         save_weights(
             heads,
             self.run.heads_file,
             metadata={
-                "backbone": backbone,
+                # Its name is in the settings, and may be a path of this machine.
+                "backbone": {"sha256": weights.sha256, **asdict(weights.spec)},
                 "split_hash": self.dataset.split_hash,
                 "train_faces": len(self.train_faces),
                 "validation_faces": len(self.validation_faces),
