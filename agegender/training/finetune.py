@@ -12,7 +12,7 @@ import numpy as np
 from agegender.errors import StoppedError
 from agegender.model.architecture import attach_heads
 from agegender.model.weights import BackboneWeights, load_backbone, save_weights
-from agegender.training.heads import HUBER_DELTA_YEARS
+from agegender.training.heads import age_loss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def fine_tune(
     model.compile(
         keras.optimizers.AdamW(LEARNING_RATE),
         loss={
-            "age": "mae" if config.age_loss == "l1" else keras.losses.Huber(HUBER_DELTA_YEARS),
+            "age": _loss_of_ages(config.age_loss),
             "gender": "sparse_categorical_crossentropy",
         },
         loss_weights={"age": config.age_loss_weight, "gender": config.gender_loss_weight},
@@ -104,6 +104,16 @@ def fine_tune(
     )
     backbone.trainable = False
     save_weights(backbone, path, metadata={**asdict(weights.spec), "has_skill": weights.has_skill})
+
+
+def _loss_of_ages(kind: str) -> Callable[[Any, Any], Any]:
+    """Make the heads' own age loss one that Keras takes: of ages, shape (batch, 1)."""
+    import tensorflow as tf
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return age_loss(tf.abs(y_true - y_pred), kind)[:, 0]
+
+    return loss
 
 
 def _labeled_batches(

@@ -167,7 +167,7 @@ def _compile(
         with tf.GradientTape() as tape:
             age_answer, gender_answer = forward(values, training=True)
             error = tf.abs(age_answer - age)
-            loss = config.age_loss_weight * tf.reduce_mean(_age_loss(error, config.age_loss))
+            loss = config.age_loss_weight * tf.reduce_mean(age_loss(error, config.age_loss))
             loss += config.gender_loss_weight * tf.reduce_mean(
                 keras.losses.sparse_categorical_crossentropy(gender, gender_answer)
             )
@@ -184,8 +184,13 @@ def _compile(
     return learn, answer
 
 
-def _age_loss(error: Any, kind: str) -> Any:
-    """Return the loss of absolute errors in years, both kinds in years when large."""
+def age_loss(error: Any, kind: str) -> Any:
+    """Return the loss of absolute errors in years; both kinds grow by one a year when large.
+
+    Args:
+        error: Absolute errors, years, float32, any shape.
+        kind: One of `AGE_LOSSES`.
+    """
     import tensorflow as tf
 
     if kind == "l1":
@@ -214,12 +219,13 @@ def _validate(
         age, gender = answer(data.values[start : start + CHUNK_FACES])
         ages.append(age.numpy())
         genders.append(gender.numpy())
-    error = np.abs(np.concatenate(ages) - data.age)
+    # As in evaluation and prediction, no answer is below zero years.
+    error = np.abs(np.maximum(np.concatenate(ages), 0.0) - data.age)
     chances = np.concatenate(genders)
     cross_entropy = -np.log(np.maximum(chances[np.arange(len(error)), data.gender], 1e-7)).mean()
-    age_loss = float(np.mean(_age_loss(error, config.age_loss)))
+    loss_of_ages = float(np.mean(age_loss(error, config.age_loss)))
     return {
-        "val_loss": config.age_loss_weight * age_loss
+        "val_loss": config.age_loss_weight * loss_of_ages
         + config.gender_loss_weight * float(cross_entropy),
         "val_age_mae": float(error.mean()),
         "val_gender_accuracy": float((chances.argmax(axis=1) == data.gender).mean()),
