@@ -113,7 +113,9 @@ def show_figures(metrics: dict[str, Any]) -> None:
         (
             "Bias",
             f"{age['bias']:+.1f} years",
-            "too old" if age["bias"] > 0 else "too young",
+            f"answers too {'old' if age['bias'] > 0 else 'young'}"
+            if abs(age["bias"]) >= 0.05
+            else "none",
             "Mean of predicted minus true age.",
         ),
         (
