@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from agegender.dataset.utkface import IMAGE_SUFFIXES
 from agegender.errors import DatasetError
 from agegender.storage import replacing
 
@@ -35,7 +36,6 @@ MAX_READ_BYTES = 2**20
 """In one go from a compressed stream. tarfile asks for a few kB at a time unless
 a header claims to be huge."""
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 FACES_FOLDER = "UTKFace"
 """Where an archive has folders of this name, its faces are those inside: Kaggle's
 zip holds a second copy of all and `crop_part1`, an overlapping subset."""
@@ -123,7 +123,7 @@ def _choose_pictures(entries: list[_Entry]) -> list[_Entry]:
     pictures = [
         entry
         for entry in entries
-        if entry.name.lower().endswith(PICTURE_SUFFIXES) and not entry.name.startswith(".")
+        if entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".")
     ]
     inside = [entry for entry in pictures if FACES_FOLDER in PurePosixPath(entry.path).parts[:-1]]
     unique: dict[str, _Entry] = {}

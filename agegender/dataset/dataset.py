@@ -13,11 +13,11 @@ import pandas as pd
 
 from agegender.config import SPLIT_NAMES
 from agegender.dataset.duplicates import DUPLICATES_VERSION, find_duplicates
-from agegender.dataset.index import IMAGE_SUFFIXES, index_folder
+from agegender.dataset.index import index_folder
 from agegender.dataset.split import SET_ASIDE, assign_splits
 from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.dataset.tables import read_table, table_path, write_table
-from agegender.dataset.utkface import parse_name
+from agegender.dataset.utkface import IMAGE_SUFFIXES, parse_name
 from agegender.errors import DatasetError
 from agegender.images import read_image
 

@@ -19,16 +19,12 @@ import pandas as pd
 from agegender.dataset.duplicates import perceptual_hash
 from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.dataset.tables import read_table, table_path, write_table
-from agegender.dataset.utkface import parse_name
+from agegender.dataset.utkface import IMAGE_SUFFIXES, parse_name
 from agegender.errors import AgeGenderError, DatasetError
 from agegender.images import read_image
 
 INDEX_KIND = "index-1"
 """Names the columns and the reading below; a change needs another number."""
-
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
-)
 
 MAX_FILE_BYTES = 200_000_000
 """Larger files are not read: no face crop is as large, and they would fill the memory."""

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES
 from agegender.errors import DatasetError
 
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif",
+)  # fmt: skip
+"""File types that faces are looked for in, in lower case."""
+
 # The date runs up to the extension. One real name has a space before the
 # extension and one has no dot before it; both are whole otherwise.
-_DATE = re.compile(r"(\d+) ?\.?(?:jpe?g|png|webp|bmp|tiff?|gif|hei[cf])(?:\.|$)", re.IGNORECASE)
+_TYPES = "|".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+_DATE = re.compile(rf"(\d+) ?\.?(?:{_TYPES})(?:\.|$)", re.IGNORECASE)
 
 _LAYOUT = "age_gender_race_date.jpg"
 
