@@ -15,11 +15,11 @@ from typing import Never
 
 from tqdm import tqdm
 
+from agegender.cli import exit_code
 from agegender.commands import index
 from agegender.config import default_dataset_dir, demo_dataset_dir
 from agegender.dataset.download import fetch_dataset, has_faces
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
-from agegender.errors import AgeGenderError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,30 +56,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         stderr, 130 stopped with Ctrl-C. Misuse exits with 2.
     """
     args = build_parser().parse_args(argv)
+    return exit_code(
+        lambda: run(args),
+        stopped="stopped; nothing is half done, and a download goes on from there",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the folder and print the summary; see `main`."""
     dest = args.dest or (demo_dataset_dir() if args.demo else default_dataset_dir())
     progress = _Progress()
     try:
         if has_demo_faces(dest) if args.demo else has_faces(dest):
-            print(f"The dataset is there already: {dest}")
+            done = "The dataset is there already"
         elif args.demo:
             draw_demo_faces(dest, on_progress=progress.show)
-            progress.close()
-            print(f"The demo faces are drawn: {dest}")
+            done = "The demo faces are drawn"
         else:
             fetch_dataset(
                 dest, archive=args.archive, on_progress=progress.show, on_message=progress.tell
             )
-            progress.close()
-            print(f"The dataset is ready: {dest}")
-        return index.run(argparse.Namespace(dataset=dest))
-    except AgeGenderError as error:
+            done = "The dataset is ready"
+    finally:
         progress.close()
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress.close()
-        print("stopped; nothing is half done, and a download goes on from there", file=sys.stderr)
-        return 130
+    print(f"{done}: {dest}")
+    return index.run(argparse.Namespace(dataset=dest))
 
 
 class _Progress:

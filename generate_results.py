@@ -7,14 +7,13 @@ python generate_results.py --dataset FOLDER --split all  any folder of labelled 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agegender.cli import exit_code
 from agegender.commands.evaluate import add_choices, open_choices
 from agegender.commands.progress import progress_bar
-from agegender.errors import AgeGenderError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,30 +44,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed with one sentence on stderr, 130
         stopped with Ctrl-C. Misuse exits with 2.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = build_parser().parse_args(argv)
-    try:
-        run, dataset = open_choices(args)
-        # Drawing and scikit-learn take seconds to import, which `--help` need not wait for.
-        from agegender.evaluation.report import check_output, write_report
+    return exit_code(lambda: run(args), stopped="stopped; an earlier report is as it was")
 
-        check_output(args.output)
-        with progress_bar("measuring") as on_progress:
-            page = write_report(
-                run,
-                dataset,
-                args.split,
-                args.output,
-                limit=args.limit,
-                seed=args.seed,
-                on_progress=on_progress,
-            )
-    except AgeGenderError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; an earlier report is as it was", file=sys.stderr)
-        return 130
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report; see `main`."""
+    chosen, dataset = open_choices(args)
+    # Drawing and scikit-learn take seconds to import, which `--help` need not wait for.
+    from agegender.evaluation.report import check_output, write_report
+
+    check_output(args.output)
+    with progress_bar("measuring") as on_progress:
+        page = write_report(
+            chosen,
+            dataset,
+            args.split,
+            args.output,
+            limit=args.limit,
+            seed=args.seed,
+            on_progress=on_progress,
+        )
     written = page.parent
     print(f"report   {page}")
     print(f"figures  {written / 'figures'}")

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agegender import __version__
 from agegender.errors import AgeGenderError
@@ -49,14 +49,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed with one sentence on stderr, 130
         stopped with Ctrl-C. Misuse exits with 2.
     """
+    args = build_parser().parse_args(argv)
+    return exit_code(lambda: int(args.run(args)))
+
+
+def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
+    """Do a command's work and turn whatever ends it early into a sentence and a code.
+
+    Args:
+        work: Returns the exit code when all goes well.
+        stopped: What to say after Ctrl-C.
+
+    Returns:
+        What `work` returned; 1 with one sentence on stderr when it failed, 130
+        after Ctrl-C, 141 when nobody reads the output any more (`| head`).
+    """
     # TensorFlow's C++ start-up messages say nothing that a user can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = work()
+        sys.stdout.flush()
     except AgeGenderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Python would complain once more when it closes the output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code

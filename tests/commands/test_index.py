@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,3 +38,18 @@ def test_says_in_one_sentence_that_the_folder_is_missing(
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ")
     assert "\n" not in error.split("error: ", 1)[1]
+
+
+def test_output_that_nobody_reads_any_more_is_no_traceback(make_faces: Callable[..., Path]) -> None:
+    command = [sys.executable, "-m", "agegender", "index", "--dataset", str(make_faces(30))]
+    with subprocess.Popen(
+        command,
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
