@@ -236,10 +236,11 @@ def save_weights(
         tensors[variable.path] = np.ascontiguousarray(rounded)
     data: bytes = save(tensors)
     sha256 = hashlib.sha256(data).hexdigest()
+    description = {"sha256": sha256, "bytes": len(data), "dtype": dtype, **(metadata or {})}
     with replacing(path) as part:
         part.write_bytes(data)
-    description = {"sha256": sha256, "bytes": len(data), "dtype": dtype, **(metadata or {})}
-    write_json(path.with_suffix(".json"), description)
+        # Before the weights get their name: a kill must not leave them without it.
+        write_json(path.with_suffix(".json"), description)
     return sha256
 
 
