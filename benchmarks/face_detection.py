@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -168,33 +169,20 @@ def report(name: str, what: str, scenes: Iterator[Scene]) -> None:
     )
 
 
-def portraits(photos: list[np.ndarray], change: Callable[[np.ndarray], np.ndarray]) -> Iterator:
-    """Yield changed portraits, whose face is where it is found in the untouched one."""
+def portraits(photos: list[np.ndarray], turns: int = 0) -> Iterator[Scene]:
+    """Yield portraits in quarter turns; the face is where it is found upright."""
     for photo in photos:
-        (face, *_) = find_faces(photo)
-        matrix = fit_similarity(FRAME_LANDMARKS, face.landmarks)
-        corners = np.array([(0, 0), (1000, 0), (0, 1000)], np.float32)
-        changed = change(photo)
-        quarter = {"turn1": 1, "turn2": 2, "turn3": 3}.get(change.__name__, 0)
-        moved = corners.astype(np.float64)
-        height, width = photo.shape[:2]
-        for _ in range(quarter):
-            moved = np.column_stack([moved[:, 1], width - 1 - moved[:, 0]])
-            height, width = width, height
-        to_changed = cv2.getAffineTransform(corners, moved.astype(np.float32))
-        yield changed, [to_changed @ np.vstack([matrix, (0, 0, 1)])]
+        matrix = np.vstack([place_of_face(photo), (0, 0, 1)])
+        width, height = photo.shape[1], photo.shape[0]
+        for _ in range(turns):
+            matrix = np.array([(0, 1, 0), (-1, 0, width - 1), (0, 0, 1)]) @ matrix
+            width, height = height, width
+        yield np.ascontiguousarray(np.rot90(photo, turns)), [matrix[:2]]
 
 
-def turn1(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(image, 1))
-
-
-def turn2(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(image, 2))
-
-
-def turn3(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(image, 3))
+def place_of_face(photo: np.ndarray) -> np.ndarray:
+    """Return the matrix from chip to photo of the portrait's face."""
+    return fit_similarity(FRAME_LANDMARKS, find_faces(photo)[0].landmarks)
 
 
 def group(photos: list[np.ndarray], cell: int) -> Iterator[Scene]:
@@ -205,8 +193,7 @@ def group(photos: list[np.ndarray], cell: int) -> Iterator[Scene]:
         small = shrink(photo, cell)
         top, left = number // 10 * cell, number % 10 * cell
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-        matrix = fit_similarity(FRAME_LANDMARKS, find_faces(photo)[0].landmarks)
-        matrix = matrix * (small.shape[0] / photo.shape[0])
+        matrix = place_of_face(photo) * (small.shape[0] / photo.shape[0])
         matrix[:, 2] += (left, top)
         places.append(matrix)
     yield sheet, places
@@ -250,45 +237,63 @@ def jitter(photos: list[np.ndarray]) -> None:
     print(f"{np.quantile(moves, 0.9):.2f} px (90th percentile), n = {len(moves)}", flush=True)
 
 
+def rows(photos: list[np.ndarray], chips: list[np.ndarray]) -> dict[str, Callable[[], Iterator]]:
+    """Return what makes the scenes of each row of the table."""
+
+    def pasted(low: float = 0, high: float = 0, turn_degrees: float = 0) -> Iterator[Scene]:
+        rng = np.random.default_rng(SEED)
+        for chip in chips:
+            # A face fills about 0.85 of its chip.
+            side = rng.uniform(low, high) / 0.85
+            yield paste(chip, rng, side=side, turn_degrees=turn_degrees * rng.choice([-1, 1]))
+
+    def faded(scenes: Iterator[Scene]) -> Iterator[Scene]:
+        rng = np.random.default_rng(SEED)
+        return ((fade(image, rng), places) for image, places in scenes)
+
+    def large() -> Iterator[Scene]:
+        return ((shrink(image, 4000), []) for image, _ in portraits(photos[:5]))
+
+    table: dict[str, Callable[[], Iterator]] = {"portraits": lambda: portraits(photos)}
+    for turns in (1, 2, 3):
+        table[f"portraits turned {90 * turns}"] = partial(portraits, photos, turns)
+    table["portraits as old scans"] = lambda: faded(portraits(photos))
+    table["pasted, 80-240 px"] = pasted
+    for low, high in ((24, 32), (32, 48), (48, 64)):
+        table[f"pasted, face of {low}-{high} px"] = partial(pasted, low, high)
+    for turn_degrees in (15, 30, 45, 90, 135, 180):
+        table[f"pasted, tilted {turn_degrees}"] = partial(pasted, turn_degrees=turn_degrees)
+    table["pasted, as old scans"] = lambda: faded(pasted())
+    for cell in (96, 160, 400):
+        table[f"group of 50, {cell} px each"] = partial(group, photos, cell)
+    table["without faces"] = faceless
+    table["12 megapixels"] = large
+    return table
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder of portraits")
     parser.add_argument("--faces", type=Path, required=True, help="UTKFace's folder")
-    parser.add_argument("--count", type=int, default=300, help="chips pasted (default: 300)")
+    parser.add_argument("--count", type=int, default=300, help="faces a row (default: 300)")
     parser.add_argument("--finder", choices=list(FINDERS), default="agegender")
+    parser.add_argument("--only", default="", help="rows whose name contains this (default: all)")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    name, rng = args.finder, np.random.default_rng(SEED)
-    photos = [shrink(read_image(p), PHOTO_SIDE) for p in sorted(args.photos.glob("*.jpg"))]
-    photos = photos[: args.count]
+    paths = sorted(args.photos.glob("*.jpg"))[: args.count]
+    photos = [shrink(read_image(path), PHOTO_SIDE) for path in paths]
     paths = sorted(args.faces.glob("*.jpg"))
-    chosen = rng.choice(len(paths), args.count, replace=False)
+    chosen = np.random.default_rng(SEED).choice(len(paths), args.count, replace=False)
     chips = [read_image(paths[number]) for number in chosen]
     print("| pictures | finder | found | beside | error px, median | 90 % | CPU ms |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    report(name, "portraits", portraits(photos, np.ascontiguousarray))
-    for degrees, turn in ((90, turn1), (180, turn2), (270, turn3)):
-        report(name, f"portraits turned {degrees}", portraits(photos, turn))
-    report(name, "portraits as old scans", portraits(photos, lambda photo: fade(photo, rng)))
-    report(name, "pasted, 80-240 px", (paste(chip, rng) for chip in chips))
-    for low, high in ((24, 32), (32, 48), (48, 64)):
-        # A face fills about 0.85 of its chip.
-        small = (paste(chip, rng, side=rng.uniform(low, high) / 0.85) for chip in chips)
-        report(name, f"pasted, face of {low}-{high} px", small)
-    for turn_degrees in (15, 30, 45, 90, 135, 180):
-        turned = (paste(c, rng, turn_degrees=turn_degrees * rng.choice([-1, 1])) for c in chips)
-        report(name, f"pasted, tilted {turn_degrees}", turned)
-    scans = (paste(chip, rng) for chip in chips)
-    report(name, "pasted, as old scans", ((fade(image, rng), at) for image, at in scans))
-    for cell in (96, 160, 400):
-        report(name, f"group of 50, {cell} px each", group(photos, cell))
-    report(name, "without faces", faceless())
-    large = (shrink(photo, 4000) for photo in photos[:5])
-    report(name, "12 megapixels", ((photo, []) for photo in large))
-    if name == "agegender":
+    for what, make_scenes in rows(photos, chips).items():
+        if args.only in what:
+            report(args.finder, what, make_scenes())
+    if args.finder == "agegender" and args.only in "jitter":
         jitter(photos)
     return 0
 

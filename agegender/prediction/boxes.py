@@ -52,7 +52,7 @@ def find_boxes(image: NDArray[np.uint8]) -> list[Box]:
     found = _search(image, COARSE_SIDE)
     if max(image.shape[:2]) > COARSE_SIDE:
         found += _search(image, FINE_SIDE)
-    return _without_repeats(found)
+    return without_repeats(found)
 
 
 def find_turned_boxes(image: NDArray[np.uint8]) -> list[Box]:
@@ -73,7 +73,7 @@ def find_turned_boxes(image: NDArray[np.uint8]) -> list[Box]:
             boxes = [_turn_back(box, height) for box in boxes]
             width, height = height, width
         found += boxes
-    return _without_repeats(found)
+    return without_repeats(found)
 
 
 def _turn_back(box: Box, height: int) -> Box:
@@ -106,6 +106,15 @@ def shrink(image: NDArray[np.uint8], longest_side: int) -> tuple[NDArray[np.uint
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
+def without_repeats(boxes: list[Box]) -> list[Box]:
+    """Keep the best of boxes that share more than half of the smaller one; best first."""
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda box: box.score, reverse=True):
+        if all(_shared(box, other) <= 0.5 for other in kept):
+            kept.append(box)
+    return kept
+
+
 @cache
 def _threads() -> Any:
     """Return what limits the threads of the libraries that are loaded."""
@@ -129,15 +138,6 @@ def _search(image: NDArray[np.uint8], longest_side: int) -> list[Box]:
 def _tile_starts(length: int) -> range:
     """Return where tiles start along a side of so many pixels."""
     return range(0, max(1, length - TILE_OVERLAP), TILE - TILE_OVERLAP)
-
-
-def _without_repeats(boxes: list[Box]) -> list[Box]:
-    """Keep the best of boxes that share more than half of the smaller one."""
-    kept: list[Box] = []
-    for box in sorted(boxes, key=lambda box: box.score, reverse=True):
-        if all(_shared(box, other) <= 0.5 for other in kept):
-            kept.append(box)
-    return kept
 
 
 def _shared(a: Box, b: Box) -> float:

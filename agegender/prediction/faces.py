@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from agegender.prediction.boxes import COARSE_SIDE, Box, find_boxes, find_turned_boxes, shrink
-from agegender.prediction.landmarks import read_landmarks
+from agegender.prediction.alignment import FRAME_LANDMARKS, fit_similarity, move
+from agegender.prediction.boxes import (
+    COARSE_SIDE,
+    Box,
+    find_boxes,
+    find_turned_boxes,
+    shrink,
+    without_repeats,
+)
+from agegender.prediction.landmarks import Reading, read_landmarks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +32,10 @@ LANDMARK_SCORE = 0.8
 """What the landmark network must give it. Both are set so that pictures without
 faces yield next to none (docs/face-detection.md)."""
 
+FACE_CENTER = (98.0, 98.0)
+FACE_SIDE = 180.0
+"""The square of UTKFace's frame, in its pixels, from hairline to chin."""
+
 GRAIN_SIGMA = 2.0
 """Gaussian blur, in pixels of a photo shrunk to `COARSE_SIDE`, that hides most
 grain of a scan and keeps most faces; of 1, 1.6, 2.4 the last found most."""
@@ -34,7 +46,8 @@ class Face:
     """A face in a photo.
 
     Attributes:
-        box: x, y, width and height in pixels of the upright photo, within it.
+        box: x, y, width and height in pixels of the photo: the square from
+            hairline to chin, cut off at the photo's edges.
         landmarks: Left eye, right eye, nose, left and right mouth corner,
             float32, shape (5, 2), x and y in pixels. Left is what is left in
             the picture when the face is turned upright.
@@ -78,12 +91,24 @@ def find_faces(image: NDArray[np.uint8]) -> list[Face]:
 def _faces_in(image: NDArray[np.uint8], boxes: list[Box]) -> list[Face]:
     """Keep the boxes that hold a face, with its landmarks."""
     likely = [box for box in boxes if box.score >= BOX_SCORE]
-    faces = []
-    for box, reading in zip(likely, read_landmarks(image, likely), strict=True):
-        if reading.upright_score >= UPRIGHT_SCORE and reading.landmark_score >= LANDMARK_SCORE:
-            within = _within(box, image.shape[1], image.shape[0])
-            faces.append(Face(within, reading.landmarks, reading.upright_score))
-    return faces
+    landmarks = {
+        _box_around(reading): reading.landmarks
+        for reading in read_landmarks(image, likely)
+        if reading.upright_score >= UPRIGHT_SCORE and reading.landmark_score >= LANDMARK_SCORE
+    }
+    # Two boxes beside each other may have led to the same face.
+    return [
+        Face(_within(box, image.shape[1], image.shape[0]), landmarks[box], box.score)
+        for box in without_repeats(list(landmarks))
+    ]
+
+
+def _box_around(reading: Reading) -> Box:
+    """Return the square around a face; the detector's box is loose for turned ones."""
+    from_frame = fit_similarity(FRAME_LANDMARKS, reading.landmarks)
+    side = FACE_SIDE * float(np.hypot(from_frame[0, 0], from_frame[1, 0]))
+    left, top = (move(np.array(FACE_CENTER), from_frame) - side / 2).tolist()
+    return Box(left, top, side, side, reading.upright_score)
 
 
 def _within(box: Box, width: int, height: int) -> tuple[float, float, float, float]:
