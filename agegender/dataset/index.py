@@ -86,7 +86,7 @@ def index_folder(
         DatasetError: If the folder is missing or cannot be listed.
         StorageError: If the index cannot be written.
     """
-    scanned, unnamed = _scan(folder)
+    scanned, others = _scan(folder)
     path = table_path(folder, INDEX_KIND)
     known = read_table(path, _COLUMNS)
     if known is None:
@@ -98,13 +98,13 @@ def index_folder(
     is_face = (reasons == "").to_numpy()
     faces = index.loc[is_face, list(FACE_COLUMNS)].reset_index(drop=True)
     unused = pd.DataFrame({"file": index["file"], "reason": reasons})[~is_face]
-    return faces, pd.concat([unused, unnamed], ignore_index=True)
+    return faces, pd.concat([unused, others], ignore_index=True)
 
 
 def _scan(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """List a folder's files with size and time of change, and those without a usable name."""
+    """List a folder's files with size and time of change, and what cannot be read as a file."""
     files: list[tuple[str, int, int]] = []
-    unnamed: list[str] = []
+    others: list[tuple[str, str]] = []
     pending = [""]
     while pending:
         inside = pending.pop()
@@ -117,10 +117,15 @@ def _scan(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(f"{file}/")
                     elif not _is_utf8(file):
-                        unnamed.append(file.encode(errors="backslashreplace").decode())
+                        printable = file.encode(errors="backslashreplace").decode()
+                        others.append(
+                            (printable, "the name is not valid UTF-8; rename the file to use it")
+                        )
                     elif entry.is_file():
                         status = entry.stat()
                         files.append((file, status.st_size, status.st_mtime_ns))
+                    else:
+                        others.append((file, "not a file (a broken link or a link to a folder)"))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DatasetError(
                 f"{folder / inside}: there is no such folder; name the folder of the faces, or "
@@ -133,8 +138,7 @@ def _scan(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     files.sort()
     scanned = pd.DataFrame(files, columns=list(_SCANNED))
     scanned = scanned.astype({"file": "str", "size_bytes": "int64", "mtime_ns": "int64"})
-    reason = "the name is not valid UTF-8; rename the file to use it"
-    return scanned, pd.DataFrame({"file": sorted(unnamed), "reason": reason}, dtype="str")
+    return scanned, pd.DataFrame(sorted(others), columns=["file", "reason"], dtype="str")
 
 
 def _is_utf8(name: str) -> bool:

@@ -60,16 +60,18 @@ def test_lists_every_unused_file_with_a_reason(make_faces: Callable[..., Path]) 
     (folder / "notes.txt").write_text("about the faces")
     (folder / "LICENSE").write_text("terms")
     (folder / ".hidden").write_text("not the user's")
+    (folder / "20_0_0_4.jpg").symlink_to(folder / "gone.jpg")
     reasons = _reasons(folder)
     assert len(index_folder(folder)[0]) == 3
     assert set(reasons) == {
         "61_1_20170109142408075.jpg.chip.jpg", "20_0_0_1.jpg", "20_0_0_2.jpg", "20_0_0_3.jpg",
-        "notes.txt", "LICENSE",
+        "20_0_0_4.jpg", "notes.txt", "LICENSE",
     }  # fmt: skip
     assert "four fields" in reasons["61_1_20170109142408075.jpg.chip.jpg"]
     assert "empty" in reasons["20_0_0_1.jpg"]
     assert "cut short" in reasons["20_0_0_2.jpg"]
     assert "not a picture" in reasons["20_0_0_3.jpg"]
+    assert "broken link" in reasons["20_0_0_4.jpg"]
     assert reasons["notes.txt"] == "not an image (file type .txt)"
     assert reasons["LICENSE"] == "not an image (file type missing)"
     assert not any("object at" in reason or "\n" in reason for reason in reasons.values())
