@@ -72,6 +72,8 @@ class TrainConfig:
             raise ValueError("age_loss_weight and gender_loss_weight are both 0; raise one")
         if self.limit is not None:
             _check_between("limit", self.limit, 2, 10**9)
+        # Keras takes no other.
+        _check_between("seed", self.seed, 0, 2**32 - 1)
 
     def to_json(self) -> str:
         """Write every setting as JSON."""

@@ -35,6 +35,8 @@ def test_backbone_is_the_default_one_when_none_is_named(monkeypatch):
         ("patience", 0),
         ("fine_tune_epochs", -1),
         ("limit", 1),
+        ("seed", -1),
+        ("seed", 2**32),
     ],
 )
 def test_setting_out_of_range_is_named_with_its_value(name, value):
