@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from agegender.config import default_dataset_dir
 from agegender.errors import RunError
-from agegender.model.weights import IMAGENET, RANDOM, SHIPPED
+from agegender.model.weights import IMAGENET, RANDOM, SHIPPED, lasting_name
 from agegender.training.config import AGE_LOSSES, TrainConfig
 from agegender.training.run import Run, RunState
 from agegender.training.runs import check_inputs, create_run, starting
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             )
         return work(prepared)
     settings = {setting.name: getattr(args, setting.name) for setting in fields(TrainConfig)}
-    settings |= {"dataset": str(args.dataset.resolve()), "backbone": _resolve(args.backbone)}
+    settings |= {"dataset": str(args.dataset.resolve()), "backbone": lasting_name(args.backbone)}
     try:
         config = TrainConfig(**settings)
     except ValueError as error:
@@ -139,9 +139,3 @@ def work(prepared: Run, *, on_start: Callable[[], object] = lambda: None) -> int
         print("The backbone is random: these figures show that all works, not skill.")
     print(state.message)
     return 0
-
-
-def _resolve(backbone: str) -> str:
-    """Return a backbone's name, or its path in a form that holds in any folder."""
-    path = Path(backbone).expanduser()
-    return str(path.resolve()) if path.is_file() else backbone

@@ -98,13 +98,36 @@ def find_weights(name: str) -> BackboneWeights:
         return BackboneWeights(
             name, None, hashlib.sha256(recipe.encode()).hexdigest(), spec, has_skill=False
         )
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = _find_file(name)
+    if path is None:
         raise ModelNotFoundError(
             f"There are no backbone weights {name!r}: choose {SHIPPED!r}, {IMAGENET!r}, "
             f"{RANDOM!r} or the path of a safetensors file."
         )
     return _weights_of_file(name, path)
+
+
+def lasting_name(name: str) -> str:
+    """Return the name of a set of weights so that it holds in any working folder.
+
+    Args:
+        name: What `find_weights` takes.
+
+    Returns:
+        The absolute path of a file that is there; any other name as it is.
+    """
+    path = None if name in (SHIPPED, IMAGENET, RANDOM) else _find_file(name)
+    return name if path is None else str(path.resolve())
+
+
+def _find_file(name: str) -> Path | None:
+    """Return the file of a name, if there is one."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):
+        # A name that is too long, a folder that may not be looked into, no such user.
+        return None
 
 
 def _weights_of_file(name: str, path: Path) -> BackboneWeights:

@@ -19,6 +19,7 @@ from agegender.model.weights import (
     default_weights,
     fetch_imagenet,
     find_weights,
+    lasting_name,
     load_backbone,
     read_weights,
     save_weights,
@@ -153,6 +154,19 @@ def test_file_of_another_hash_is_refused(copied):
         file.write(b"\x55")
     with pytest.raises(InvalidModelError, match="SHA-256"):
         read_weights(copied)
+
+
+@pytest.mark.parametrize("name", ["nothing.safetensors", "a" * 300, "~nosuchuser/x.safetensors"])
+def test_name_of_no_file_is_one_sentence(name):
+    assert lasting_name(name) == name
+    with pytest.raises(ModelNotFoundError, match="There are no backbone weights"):
+        find_weights(name)
+
+
+def test_name_of_a_file_holds_in_any_folder(copied, monkeypatch, tmp_path):
+    monkeypatch.chdir(copied.parent)
+    assert lasting_name(copied.name) == str(copied.resolve())
+    assert lasting_name("random") == "random"
 
 
 def test_file_that_changed_after_it_was_chosen_is_refused(copied):
