@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agegender.commands.choice import add_run_option, choose_run, tell_worth
 from agegender.commands.progress import progress_bar
 from agegender.config import SEED, default_dataset_dir
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation.predictions import SPLITS, find_seen, predict_faces
-from agegender.training.runs import Run, default_run, find_run
+from agegender.training.run import Run
 
 
 def add_parser(subparsers: Any) -> None:
@@ -56,12 +57,7 @@ def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
         parser: Where to.
         split: The split by default.
     """
-    parser.add_argument(
-        "--run",
-        dest="run_id",
-        metavar="RUN",
-        help="the run that is measured (default: your newest finished one, else the shipped one)",
-    )
+    add_run_option(parser)
     parser.add_argument(
         "--dataset",
         type=Path,
@@ -86,20 +82,14 @@ def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
     Raises:
         AgeGenderError: If the run or the dataset cannot be used.
     """
-    chosen = default_run() if args.run_id is None else find_run(args.run_id)
-    has_skill = chosen.weights().has_skill
+    chosen = choose_run(args.run_id)
+    tell_worth(chosen)
     folder = args.dataset
     if folder is None:
         trained_on = Path(chosen.config.dataset)
         folder = trained_on if trained_on.is_dir() else default_dataset_dir()
     with progress_bar("reading") as on_progress:
         dataset = open_dataset(folder, on_progress=on_progress)
-    if not has_skill:
-        print(
-            f"note: run {chosen.id} has a random backbone; its figures show that everything "
-            "works, not what the method can do",
-            file=sys.stderr,
-        )
     if dataset.is_demo:
         print(
             "note: these are drawn demo faces; figures on them say nothing about people",

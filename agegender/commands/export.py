@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from agegender.commands.choice import add_run_option, choose_run
 from agegender.prediction.export import export_model
-from agegender.training.runs import default_run, find_run
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,18 +21,13 @@ def add_parser(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("output", type=_keras_path, metavar="FILE", help="a .keras file to write")
-    parser.add_argument(
-        "--run",
-        dest="run_id",
-        metavar="RUN",
-        help="the run to export; by default your newest, else the shipped one",
-    )
+    add_run_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Export a model and say what it takes."""
-    chosen = default_run() if args.run_id is None else find_run(args.run_id)
+    chosen = choose_run(args.run_id)
     export_model(chosen, args.output)
     spec = chosen.weights().spec
     print(

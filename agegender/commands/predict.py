@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from agegender.commands.choice import add_run_option, choose_run, tell_worth
 from agegender.prediction.predictor import Predictor, load_predictor
 from agegender.prediction.sources import iter_pictures
 from agegender.prediction.tables import (
@@ -18,7 +19,6 @@ from agegender.prediction.tables import (
     predict_pictures,
     write_table,
 )
-from agegender.training.runs import default_run, find_run
 
 NOTE = (
     "note: every picture is taken as the crop of one face, as in UTKFace; "
@@ -73,25 +73,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a picture, a folder or a ZIP"
     )
-    parser.add_argument(
-        "--run",
-        dest="run_id",
-        metavar="RUN",
-        help="the run whose model answers; by default your newest, else the shipped one",
-    )
+    add_run_option(parser)
 
 
 def open_predictor(run_id: str | None) -> Predictor:
     """Load a run's model and say what its answers are worth."""
-    chosen = default_run() if run_id is None else find_run(run_id)
+    chosen = choose_run(run_id)
     predictor = load_predictor(chosen)
     print(NOTE, file=sys.stderr)
-    if not chosen.weights().has_skill:
-        print(
-            f"note: run {chosen.id} has a random backbone; its answers show that everything "
-            "works, not what the method can do",
-            file=sys.stderr,
-        )
+    tell_worth(chosen)
     return predictor
 
 

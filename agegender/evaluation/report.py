@@ -16,7 +16,6 @@ import pandas as pd
 
 from agegender import __version__
 from agegender.config import SEED
-from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.errors import StorageError
 from agegender.evaluation import plots
 from agegender.evaluation.cards import (
@@ -422,7 +421,7 @@ def _banners(evaluation: _Evaluation) -> list[str]:
         banners.append(
             "These are demo faces, drawn by a program: the figures say nothing about people."
         )
-    elif (Path(evaluation.run.config.dataset) / DEMO_MARKER).exists():
+    elif evaluation.run.knows_only_drawings:
         banners.append(
             "The model was trained on demo faces, drawn by a program: its figures say nothing "
             "about what a model trained on people can do."

@@ -244,6 +244,16 @@ class Run:
             return replace(find_weights(str(self.backbone_file)), name="fine-tuned")
         return find_weights(self.config.backbone)
 
+    @property
+    def knows_only_drawings(self) -> bool:
+        """Whether its heads were trained on drawn demo faces, which show nobody.
+
+        Raises:
+            ModelNotFoundError, InvalidModelError: If the heads' description is
+                missing or damaged.
+        """
+        return self.heads_file.exists() and bool(read_metadata(self.heads_file).get("demo"))
+
     def load_model(self) -> Any:
         """Build the whole model with the run's backbone and heads.
 

@@ -177,6 +177,7 @@ class _Work:
                 # Its name is in the settings, and may be a path of this machine.
                 "backbone": {"sha256": weights.sha256, **asdict(weights.spec)},
                 "split_hash": self.dataset.split_hash,
+                "demo": self.dataset.is_demo,
                 "train_faces": len(self.train_faces),
                 "validation_faces": len(self.validation_faces),
             },

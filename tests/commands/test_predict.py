@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agegender.commands import explain, export, predict
+from agegender.commands import choice, explain, export, predict
 from agegender.explanation.gradcam import Explanation
 from agegender.model.preprocessing import InputSpec
 from agegender.prediction.predictor import Prediction
@@ -39,12 +39,12 @@ class Brightness:
 
 @pytest.fixture
 def skill(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A run whose predictor is `Brightness`; returns its weights."""
+    """A run whose predictor is `Brightness`; returns its weights, with the run in `run`."""
     weights = SimpleNamespace(has_skill=True, spec=InputSpec(112, 0.8))
-    chosen = SimpleNamespace(id="chosen", weights=lambda: weights)
-    monkeypatch.setattr(predict, "default_run", lambda: chosen)
-    monkeypatch.setattr(export, "default_run", lambda: chosen)
+    chosen = SimpleNamespace(id="chosen", weights=lambda: weights, knows_only_drawings=False)
+    monkeypatch.setattr(choice, "default_run", lambda: chosen)
     monkeypatch.setattr(predict, "load_predictor", lambda run: Brightness())
+    weights.run = chosen
     return weights
 
 
@@ -101,12 +101,20 @@ def test_random_backbone_is_labelled(
     assert "run chosen has a random backbone" in capsys.readouterr().err
 
 
+def test_model_of_drawings_is_labelled(
+    skill: SimpleNamespace, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skill.run.knows_only_drawings = True
+    call(predict, pictures)
+    assert "run chosen was trained on drawn demo faces" in capsys.readouterr().err
+
+
 def test_named_run_is_used(
     skill: SimpleNamespace, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    run = SimpleNamespace(id="other", weights=lambda: skill)
-    monkeypatch.setattr(predict, "find_run", lambda run_id: asked.append(run_id) or run)
+    run = SimpleNamespace(id="other", weights=lambda: skill, knows_only_drawings=False)
+    monkeypatch.setattr(choice, "find_run", lambda run_id: asked.append(run_id) or run)
     assert call(predict, pictures, "--run", "other") == 0
     assert asked == ["other"]
 
