@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,14 +70,9 @@ def face_cards(folder: Path, rows: pd.DataFrame, crop: float) -> list[FaceCard]:
     Returns:
         A card for each face whose picture can still be read.
     """
-    cards = []
-    for row in rows.to_dict("records"):
-        try:
-            picture = read_image(folder / row["file"])
-        except InvalidImageError:
-            continue
-        cards.append(_card({"": _square(picture, crop)}, row))
-    return cards
+    return [
+        _card({"": _square(picture, crop)}, row) for picture, row in _with_pictures(folder, rows)
+    ]
 
 
 def explained_cards(run: Run, folder: Path, rows: pd.DataFrame) -> list[FaceCard]:
@@ -100,11 +95,7 @@ def explained_cards(run: Run, folder: Path, rows: pd.DataFrame) -> list[FaceCard
 
     predictor = load_predictor(run)
     cards = []
-    for row in rows.to_dict("records"):
-        try:
-            picture = read_image(folder / row["file"])
-        except InvalidImageError:
-            continue
+    for picture, row in _with_pictures(folder, rows):
         square = _square(picture, predictor.spec.crop)
         explanation = predictor.explain(picture)
         gender = GENDER_NAMES[row["gender_pred"]]
@@ -115,6 +106,18 @@ def explained_cards(run: Run, folder: Path, rows: pd.DataFrame) -> list[FaceCard
         }
         cards.append(_card(pictures, row))
     return cards
+
+
+def _with_pictures(
+    folder: Path, rows: pd.DataFrame
+) -> Iterator[tuple[NDArray[np.uint8], dict[Any, Any]]]:
+    """Read the picture of each row, and pass over those that cannot be read."""
+    for row in rows.to_dict("records"):
+        try:
+            picture = read_image(folder / row["file"])
+        except InvalidImageError:
+            continue
+        yield picture, row
 
 
 def _square(picture: NDArray[np.uint8], crop: float) -> NDArray[np.uint8]:
