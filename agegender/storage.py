@@ -31,6 +31,8 @@ _REASONS = {
     errno.ENOTDIR: f"a file stands where a folder is needed; {_ELSEWHERE}",
     errno.EISDIR: "there is a folder of that name; choose another name",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EBUSY: "it is in use, or the root of a disk; choose a folder inside it",
+    errno.EXDEV: "it is the root of a disk; choose a folder inside it",
     errno.EIO: "the disk reports an error; check it, or choose a folder on another one",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def test_folder_takes_the_place_of_another(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "error",
+    [KeyboardInterrupt(), *(OSError(number, "no") for number in (errno.ENOSPC, errno.EBUSY))],
+)
 def test_folder_comes_back_when_the_new_one_cannot_take_its_place(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
