@@ -174,12 +174,18 @@ def _refresh(
             chunk = fresh.iloc[start : start + step]
             records = []
             examine = pool.map(partial(_examine, folder), chunk["file"], chunk["size_bytes"])
-            for done, record in enumerate(examine, start=start + 1):
-                records.append(record)
-                if on_progress is not None and (done % PROGRESS_STEP == 0 or done == len(fresh)):
-                    on_progress(done, len(fresh))
-            parts.append(_table(list(chunk.itertuples(index=False, name=None)), records))
-            write_table(pd.concat(parts, ignore_index=True), path)
+            try:
+                for done, record in enumerate(examine, start=start + 1):
+                    records.append(record)
+                    if on_progress is not None and (
+                        done % PROGRESS_STEP == 0 or done == len(fresh)
+                    ):
+                        on_progress(done, len(fresh))
+            finally:
+                # A stop, which `on_progress` raises, keeps what has been read.
+                examined = chunk.iloc[: len(records)].itertuples(index=False, name=None)
+                parts.append(_table(list(examined), records))
+                write_table(pd.concat(parts, ignore_index=True), path)
     finally:
         pool.shutdown(cancel_futures=True)
     index: pd.DataFrame = pd.concat(parts, ignore_index=True)

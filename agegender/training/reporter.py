@@ -80,6 +80,16 @@ class Reporter:
         if time.monotonic() - self._written >= WRITE_SECONDS or done == total:
             self._publish()
 
+    def progress_or_stop(self, done: int, total: int) -> None:
+        """Note how far the phase is, for work that asks for nothing but progress.
+
+        Raises:
+            StoppedError: If the run was asked to stop.
+        """
+        self.progress(done, total)
+        if self.should_stop():
+            raise StoppedError("Stopped while the dataset was read; resume the run to go on.")
+
     def finish(self, message: str) -> None:
         """Note that all is done; `message` is a sentence on the outcome."""
         self.state = replace(self.state, status="finished", message=message, updated=time.time())

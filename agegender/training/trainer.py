@@ -52,7 +52,7 @@ def train(
     config = run.config
     reporter = Reporter(run, on_state=on_state, should_stop=should_stop)
     with reporter:
-        dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress)
+        dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress_or_stop)
         work = _Work(run, config, dataset, *choose_faces(dataset, config), reporter, on_epoch)
         if config.fine_tune_epochs and not run.backbone_file.exists():
             weights = find_weights(config.backbone)

@@ -11,6 +11,8 @@ import pytest
 from filelock import FileLock
 
 from agegender.cli import main
+from agegender.config import workspace_dir
+from agegender.dataset import duplicates, index
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import DatasetError, RunError, StorageError
 from agegender.model.weights import find_weights, load_backbone
@@ -69,6 +71,7 @@ def test_training_ends_with_a_whole_run(config):
 
 
 def test_stop_and_resume_continue_from_the_cache(config):
+    open_dataset(Path(config.dataset))
     run = create_run(config)
     assert train(run, should_stop=lambda: True).status == "stopped"
     assert run.state.status == "stopped"
@@ -79,6 +82,31 @@ def test_stop_and_resume_continue_from_the_cache(config):
     first = next(done for phase, done in seen if phase == "features" and done)
     assert first >= 16
     assert run.state.status == "finished"
+
+
+@pytest.mark.parametrize("phase", ["read", "compared"])
+def test_stop_is_heeded_while_faces_are_read_or_compared(config, phase, monkeypatch):
+    examined = []
+    examine = index._examine
+    monkeypatch.setattr(index, "_examine", lambda *args: examined.append(args) or examine(*args))
+    monkeypatch.setattr(index, "PROGRESS_STEP", 10)
+    if phase == "compared":
+        open_dataset(Path(config.dataset))
+        for path in workspace_dir().glob("indexes/phash*"):
+            path.unlink()
+        # Every pair of pictures is a candidate that only the pixels decide.
+        monkeypatch.setattr(duplicates, "CANDIDATE_BITS", 256)
+    run = create_run(config)
+    assert train(run, should_stop=lambda: True).status == "stopped"
+    state = run.state
+    assert (state.status, state.phase) == ("stopped", "dataset")
+    assert "while the dataset was read" in state.message
+    assert 0 < state.done < state.total
+
+    examined.clear()
+    monkeypatch.setattr(duplicates, "CANDIDATE_BITS", 56)
+    assert len(open_dataset(Path(config.dataset)).faces) == 80
+    assert len(examined) == (70 if phase == "read" else 0), "what was read is kept"
 
 
 def test_stop_file_stops_while_the_heads_train(config):
