@@ -14,7 +14,7 @@ import streamlit as st
 from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset
 from agegender.evaluation import charts
-from agegender.evaluation.metrics import compute_metrics, floors_of, group_table
+from agegender.evaluation.metrics import compute_metrics, group_table, training_floors
 from agegender.evaluation.predictions import predict_faces, read_test_reads, select_faces
 from agegender.evaluation.report import write_report
 from agegender.images import read_image
@@ -63,17 +63,25 @@ def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
     return split, limit if limit is not None and limit < total else None
 
 
-def predictions_of(run: Run, dataset: Dataset, split: str, limit: int | None) -> pd.DataFrame:
+def predictions_of(
+    run: Run, dataset: Dataset, split: str, limit: int | None
+) -> tuple[pd.DataFrame, int]:
     """Return the predictions, after asking when they take a while.
 
     They are kept for the session, so that a click on the page is not another
     look at the test split.
+
+    Returns:
+        The predictions, and how many faces of the split were left out because
+        the backbone was trained on them.
     """
-    faces = select_faces(dataset, split, limit=limit)
     key = (run.id, shared.changed_ns(run), str(dataset.folder), dataset.split_hash, split, limit)
-    kept_key, kept = st.session_state.get("evaluation", (None, None))
-    if kept_key == key and kept is not None:
-        return kept
+    kept = st.session_state.get("evaluation")
+    if kept is not None and kept[0] == key:
+        return kept[1], kept[2]
+    unseen = select_faces(dataset, split, run=run)
+    left_out = len(dataset.of(split)) - len(unseen)
+    faces = unseen if limit is None else select_faces(dataset, split, limit=limit, run=run)
     missing = count_missing(faces, run.weights())
     if missing:
         st.markdown(
@@ -87,8 +95,8 @@ def predictions_of(run: Run, dataset: Dataset, split: str, limit: int | None) ->
         shared.progress("Faces") as on_progress,
     ):
         table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
-    st.session_state["evaluation"] = (key, table)
-    return table
+    st.session_state["evaluation"] = (key, table, left_out)
+    return table, left_out
 
 
 def show_figures(metrics: dict[str, Any]) -> None:
@@ -316,9 +324,14 @@ faces = shared.need_dataset()
 shared.skill_note(chosen_run)
 shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces, chosen_run)
-answers = predictions_of(chosen_run, faces, chosen_split, most)
-figures = compute_metrics(answers, floors=floors_of(faces.of("train")))
+answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
+figures = compute_metrics(answers, floors=training_floors(faces))
 show_figures(figures)
+if left_out:
+    st.caption(
+        f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
+        "been trained on them, so that they would flatter it."
+    )
 age, gender, groups, pictures, training, report = st.tabs(
     ["Age", "Gender", "Groups", "Faces", "Training", "Report"]
 )

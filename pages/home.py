@@ -98,6 +98,8 @@ def show_model_card() -> bool:
     st.markdown(f"{shared.run_label(run)}.")
     if not run.weights().has_skill:
         st.badge("Random backbone: plumbing, not skill", icon=":material/science:", color="orange")
+    if run.knows_only_drawings:
+        st.badge("Learned from drawings, not people", icon=":material/brush:", color="orange")
     shared.link(shared.EVALUATION, "See how good it is")
     return True
 

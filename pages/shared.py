@@ -146,14 +146,19 @@ def demo_badge(dataset: Dataset) -> None:
 
 
 def skill_note(run: Run) -> None:
-    """Mark a model whose backbone never learned anything."""
+    """Mark a model that knows nothing of people, so that nothing it says is taken for skill."""
+    reasons = []
     if not run.weights().has_skill:
-        # Everywhere that figures or answers stand, so that none is taken for skill.
-        st.warning(
+        reasons.append(
             "This model's backbone has random weights: its figures and answers show that "
-            "the pipeline works, not that it can tell an age or a gender.",
-            icon=":material/science:",
+            "the pipeline works, not that it can tell an age or a gender."
         )
+    if run.knows_only_drawings:
+        reasons.append(
+            "This model was trained on drawn demo faces: what it says about people means nothing."
+        )
+    if reasons:
+        st.warning("  \n".join(reasons), icon=":material/science:")
 
 
 @contextmanager

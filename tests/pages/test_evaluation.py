@@ -3,9 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import workspace_dir
+from agegender.dataset.dataset import Dataset
 from agegender.evaluation.predictions import read_test_reads
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
@@ -30,11 +35,37 @@ def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
     assert tiles["Age MAE"].delta.startswith("no skill")
     assert tiles["Gender"].value.endswith("%")
     assert "random weights" in text_of(at)
+    assert "trained on drawn demo faces" in text_of(at)
+    assert "left out" not in text_of(at)
     assert "drawings, not people" in text_of(at)
     assert read_test_reads(trained_run) == []
     assert [tab.label for tab in at.tabs] == [
         "Age", "Gender", "Groups", "Faces", "Training", "Report",
     ]  # fmt: skip
+
+
+def test_faces_that_the_backbone_has_seen_are_left_out_and_counted(
+    open_page: OpenPage, trained_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
+        return np.arange(len(faces)) < 2
+
+    monkeypatch.setattr("agegender.evaluation.predictions.find_seen", seen)
+    assert "2 faces were left out" in text_of(open_page("evaluation"))
+
+
+def test_without_train_faces_the_floors_are_of_the_same_faces(
+    open_page: OpenPage, trained_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = Dataset.of
+    monkeypatch.setattr(
+        Dataset,
+        "of",
+        lambda dataset, split: of(dataset, split).iloc[: 0 if split == "train" else None],
+    )
+    at = open_page("evaluation")
+    assert not at.error
+    assert at.metric
 
 
 def test_a_look_at_the_test_split_is_logged_once_and_said(
