@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +22,7 @@ from agegender.config import (
 from agegender.dataset.dataset import Dataset, DatasetSummary, summary
 from agegender.dataset.download import MANUAL_WAY, fetch_dataset, has_faces
 from agegender.dataset.split import SET_ASIDE
-from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces
+from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
 from agegender.errors import DatasetError
 from agegender.evaluation import charts
 from agegender.images import read_image
@@ -31,6 +31,8 @@ from pages import shared
 
 SAMPLES_SHOWN = 18
 PAIRS_SHOWN = 12
+PATH_SHOWN = 120
+"""Letters of a path that are repeated in an error message."""
 ROWS_SHOWN = 500
 """More rows of unused files are not sent to the browser."""
 
@@ -60,7 +62,11 @@ def get_demo() -> None:
     )
     if st.button("Draw demo faces", type="primary", icon=":material/brush:"):
         with taking_up("Drawing faces") as on_progress:
-            use(draw_demo_faces(demo_dataset_dir(), on_progress=on_progress))
+            folder = demo_dataset_dir()
+            # What is there stays: somebody may have put faces of their own beside the drawn ones.
+            if not has_demo_faces(folder):
+                draw_demo_faces(folder, on_progress=on_progress)
+            use(folder)
 
 
 def get_download() -> None:
@@ -103,13 +109,34 @@ def get_path() -> None:
         placeholder="/home/me/UTKFace or /home/me/UTKFace.tar.gz",
         help="A folder is used where it is and never written to. An archive is unpacked.",
     )
-    if st.button("Use it", type="primary", icon=":material/check:", disabled=not text):
-        path = Path(text.strip()).expanduser()
+    if st.button("Use it", type="primary", icon=":material/check:", disabled=not text.strip()):
         with taking_up("Unpacking") as on_progress:
+            path = look_up(text.strip())
             if path.is_file():
                 dest = free_folder(path.name.split(".")[0])
                 path = fetch_dataset(dest, archive=path, on_progress=on_progress)
             use(path)
+
+
+def look_up(text: str) -> Path:
+    """Return the path that somebody typed; nothing need be there.
+
+    Raises:
+        DatasetError: If it cannot be a path: it is too long, leads through a folder
+            that may not be looked into, or names a user who does not exist.
+    """
+    try:
+        path = Path(text).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    # Of a user who does not exist Python says RuntimeError, of a zero byte ValueError.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror or error) if isinstance(error, OSError) else error
+        shown = text if len(text) <= PATH_SHOWN else f"{text[:PATH_SHOWN]} …"
+        raise DatasetError(
+            f"{shown} cannot be opened ({reason}); choose another folder or archive."
+        ) from error
+    return path
 
 
 @contextmanager

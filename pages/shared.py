@@ -12,6 +12,7 @@ so that the first page stands before they are loaded.
 from __future__ import annotations
 
 import json
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -219,7 +220,16 @@ def chosen_folder() -> Path | None:
         # Nothing chosen, or half a file: look in the usual places.
         folder = default_dataset_dir()
     candidates = [folder, default_dataset_dir(), demo_dataset_dir()]
-    return next((candidate for candidate in candidates if candidate.is_dir()), None)
+    return next((candidate for candidate in candidates if _changed_ns(candidate)), None)
+
+
+def _changed_ns(folder: Path) -> int:
+    """Return when a folder last changed; 0 when it is none, or may not be looked into."""
+    try:
+        status = folder.stat()
+    except (OSError, ValueError):
+        return 0
+    return status.st_mtime_ns if stat.S_ISDIR(status.st_mode) else 0
 
 
 def choose_folder(folder: Path) -> None:
@@ -240,8 +250,7 @@ def read_dataset(folder: Path) -> Dataset:
     """
     from agegender.dataset.dataset import open_dataset
 
-    modified_ns = folder.stat().st_mtime_ns if folder.is_dir() else 0
-    slot = _slot(str(folder.resolve()), modified_ns)
+    slot = _slot(str(folder.resolve()), _changed_ns(folder))
     with slot.lock:
         if slot.dataset is None:
             with progress("Reading faces") as on_progress:

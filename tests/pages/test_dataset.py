@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,39 @@ def test_a_wrong_folder_is_refused_in_one_sentence(
     assert len(at.error) == 1
     assert said in at.error[0].value
     assert "Get faces" in text_of(at)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name", "/" + 300 * "x", "/a\0b"])
+def test_a_path_that_cannot_be_one_is_refused_in_one_sentence(
+    open_page: OpenPage, path: str
+) -> None:
+    at = open_page("dataset")
+    choose_way(at, "path")
+    at.text_input[0].set_value(path).run()
+    at.button[0].click().run()
+    assert not at.exception
+    [error] = at.error
+    assert "cannot be opened" in error.value
+
+
+def test_a_remembered_folder_that_cannot_be_looked_up_is_passed_over(
+    open_page: OpenPage, workspace: Path, demo_faces: Path
+) -> None:
+    (workspace / "app.json").write_text(json.dumps({"dataset": "/" + 300 * "x"}))
+    assert str(demo_faces) in text_of(open_page("dataset"))
+
+
+def test_drawing_demo_faces_again_leaves_what_is_there(
+    open_page: OpenPage, demo_faces: Path
+) -> None:
+    own = demo_faces / "my-notes.txt"
+    own.write_text("mine")
+    at = open_page("dataset")
+    [draw] = [button for button in at.button if button.label == "Draw demo faces"]
+    draw.click().run()
+    assert not at.exception
+    assert not at.error
+    assert own.read_text() == "mine"
 
 
 def test_a_folder_on_this_computer_is_used_and_remembered(
