@@ -16,6 +16,7 @@ import pandas as pd
 from agegender.config import GENDER_NAMES, SEED, SPLIT_NAMES, workspace_dir
 from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError, InvalidModelError, ModelNotFoundError
+from agegender.model.answer import answered_gender, average_views, probability_of_female
 from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def _predict(
         .assign(
             age_pred=age_pred,
             p_female=p_female,
-            gender_pred=(p_female >= 0.5).astype(np.int64),
+            gender_pred=answered_gender(p_female),
         )
         .reset_index(drop=True)
     )
@@ -307,8 +308,5 @@ def answer(
     outputs = heads(values.reshape(count * views, size), training=False)
     ages = np.asarray(outputs["age"]).reshape(count, views)
     genders = np.asarray(outputs["gender"]).reshape(count, views, len(GENDER_NAMES))
-    # As in prediction: a straight line through the data can go below zero.
-    return (
-        np.maximum(ages.mean(axis=1), 0.0),
-        genders.mean(axis=1)[:, GENDER_NAMES.index("female")],
-    )
+    age, gender = average_views(ages, genders, axis=1)
+    return np.asarray(age), probability_of_female(np.asarray(gender))

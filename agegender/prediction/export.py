@@ -17,6 +17,7 @@ from agegender.config import SEED
 from agegender.errors import InvalidImageError, InvalidModelError, StorageError
 from agegender.explanation.figure import plot_explanation
 from agegender.explanation.overlay import DEFAULT_OPACITY, explanation_pictures
+from agegender.model.answer import average_views, probability_of_female
 from agegender.prediction.predictor import Prediction, Predictor
 from agegender.prediction.tables import PredictionRow, table_bytes, write_table
 from agegender.storage import replacing
@@ -184,8 +185,9 @@ def export_model(run: Run, path: Path) -> None:
     inputs = keras.Input(predictor.model.inputs[0].shape[1:], name="rgb")
     plain = predictor.model(inputs)
     mirrored = predictor.model(keras.ops.flip(inputs, axis=2))
-    age = keras.ops.maximum((plain["age"] + mirrored["age"]) / 2, 0.0)
-    gender = (plain["gender"] + mirrored["gender"]) / 2
+    age, gender = average_views(
+        *(keras.ops.stack([plain[head], mirrored[head]]) for head in ("age", "gender")), axis=0
+    )
     serving = keras.Model(inputs, {"age": age, "gender": gender}, name="agegender_both_views")
     with replacing(path) as part:
         serving.save(part)
@@ -197,7 +199,8 @@ def _check_parity(predictor: Predictor, exported: Any, path: Path) -> None:
     size = predictor.spec.size
     faces = np.random.default_rng(SEED).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
     answers = exported(faces.astype(np.float32), training=False)
-    ages, p_female = np.asarray(answers["age"])[:, 0], np.asarray(answers["gender"])[:, 1]
+    ages = np.asarray(answers["age"])[:, 0]
+    p_female = probability_of_female(np.asarray(answers["gender"]))
     for number, expected in enumerate(predictor.predict_prepared(list(faces))):
         if not (
             abs(ages[number] - expected.age) <= MAX_PARITY_YEARS

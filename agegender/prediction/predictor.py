@@ -12,6 +12,7 @@ import numpy as np
 from agegender.config import GENDER_NAMES
 from agegender.errors import InvalidModelError
 from agegender.explanation.gradcam import Explanation, explain
+from agegender.model.answer import answered_gender, average_views, probability_of_female
 from agegender.model.preprocessing import prepare
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Prediction:
     @property
     def gender(self) -> str:
         """The more likely of `GENDER_NAMES`."""
-        return GENDER_NAMES[int(self.p_female >= 0.5)]
+        return GENDER_NAMES[int(answered_gender(self.p_female))]
 
     @property
     def confidence(self) -> float:
@@ -90,7 +91,8 @@ class Predictor:
             # (2 x batch, 1 or 2) -> (2, batch, 1 or 2): view, face, number
             age = tf.reshape(answers["age"], (2, -1, 1))
             gender = tf.reshape(answers["gender"], (2, -1, len(GENDER_NAMES)))
-            return tf.reduce_mean(age, axis=0)[:, 0], tf.reduce_mean(gender, axis=0)
+            ages, genders = average_views(age, gender, axis=0)
+            return ages[:, 0], probability_of_female(genders)
 
         shape = (None, self.spec.size, self.spec.size, 3)
         self._both_views = tf.function(both_views, input_signature=[tf.TensorSpec(shape, tf.uint8)])
@@ -166,19 +168,14 @@ class Predictor:
         filled = np.zeros((size, *faces.shape[1:]), dtype=np.uint8)
         filled[:count] = faces
         with self._lock:
-            ages, genders = self._both_views(filled)
-        answers = np.column_stack([np.asarray(ages), np.asarray(genders)])[:count]
+            ages, p_female = self._both_views(filled)
+        answers = np.column_stack([np.asarray(ages), np.asarray(p_female)])[:count]
         if not np.isfinite(answers).all():
             raise InvalidModelError(
                 f"The model of run {self.run.id} answers with something that is no number; "
                 "its weights are damaged: train it anew or choose another run."
             )
-        female = GENDER_NAMES.index("female")
-        return [
-            # A straight line through the data can go below zero for the youngest.
-            Prediction(age=max(0.0, float(row[0])), p_female=float(row[1 + female]))
-            for row in answers
-        ]
+        return [Prediction(age=float(age), p_female=float(female)) for age, female in answers]
 
 
 def load_predictor(run: Run) -> Predictor:
@@ -191,8 +188,7 @@ def load_predictor(run: Run) -> Predictor:
         ModelNotFoundError: If the run has no weights.
         InvalidModelError: If they are damaged or of another architecture.
     """
-    files = sorted(run.folder.glob("*.safetensors"))
-    key = (str(run.folder), max((file.stat().st_mtime_ns for file in files), default=0))
+    key = (str(run.folder), run.changed_ns)
     with _loading:
         predictor = _loaded.pop(key, None) or Predictor(run)
         _loaded[key] = predictor

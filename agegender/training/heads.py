@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agegender.errors import StoppedError
+from agegender.model.answer import (
+    FEMALE_THRESHOLD,
+    answered_gender,
+    average_views,
+    probability_of_female,
+)
 from agegender.model.architecture import FEATURE_COUNT, TRUNK_UNITS, build_heads
 from agegender.model.weights import float32_policy
 from agegender.training.config import TrainConfig
@@ -144,7 +150,7 @@ def _compile(
         (learn, answer): `learn(values, age, gender)` makes a step and gives
         (loss, age MAE, gender accuracy) of the batch; `answer(values)` takes
         both views, shape (b, 2, 2048), and gives (ages in years, gender
-        probabilities).
+        probabilities), as `answer.average_views` does.
     """
     import keras
     import tensorflow as tf
@@ -173,13 +179,15 @@ def _compile(
             )
         gradients = tape.gradient(loss, heads.trainable_variables)
         optimizer.apply(gradients, heads.trainable_variables)
-        correct = tf.argmax(gender_answer, axis=-1) == gender
+        is_female = probability_of_female(gender_answer) >= FEMALE_THRESHOLD
+        correct = is_female == tf.cast(gender, tf.bool)
         return tf.stack([loss, tf.reduce_mean(error), tf.reduce_mean(tf.cast(correct, tf.float32))])
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator, unused-ignore]
     def answer(values: Any) -> Any:
         views = [forward(values[:, view], training=False) for view in range(2)]
-        return tuple(sum(parts) / len(views) for parts in zip(*views, strict=True))
+        ages, genders = (tf.stack(parts) for parts in zip(*views, strict=True))
+        return average_views(ages, genders, axis=0)
 
     return learn, answer
 
@@ -219,16 +227,16 @@ def _validate(
         age, gender = answer(data.values[start : start + CHUNK_FACES])
         ages.append(age.numpy())
         genders.append(gender.numpy())
-    # As in evaluation and prediction, no answer is below zero years.
-    error = np.abs(np.maximum(np.concatenate(ages), 0.0) - data.age)
+    error = np.abs(np.concatenate(ages) - data.age)
     chances = np.concatenate(genders)
     cross_entropy = -np.log(np.maximum(chances[np.arange(len(error)), data.gender], 1e-7)).mean()
     loss_of_ages = float(np.mean(age_loss(error, config.age_loss)))
+    answered = answered_gender(probability_of_female(chances))
     return {
         "val_loss": config.age_loss_weight * loss_of_ages
         + config.gender_loss_weight * float(cross_entropy),
         "val_age_mae": float(error.mean()),
-        "val_gender_accuracy": float((chances.argmax(axis=1) == data.gender).mean()),
+        "val_gender_accuracy": float((answered == data.gender).mean()),
     }
 
 

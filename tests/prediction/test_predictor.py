@@ -102,24 +102,26 @@ def test_threads_get_their_own_answers(predictor: Predictor, faces: list[np.ndar
     assert answers == pytest.approx(expected, abs=0.01)
 
 
-def test_ages_below_zero_become_zero(
-    predictor: Predictor, faces: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        predictor,
-        "_both_views",
-        lambda batch: (np.full(len(batch), -2.0), np.ones((len(batch), 2))),
-    )
-    assert predictor.predict(faces[:1])[0].age == 0
+def always(age: float, p_female: float, fake_run: Any) -> Predictor:
+    """A predictor whose network says the same for every view."""
+
+    def network(views: Any, *, training: bool) -> Any:
+        one = views[:, :1, 0, 0] * 0 + 1
+        return {"age": one * age, "gender": one * [[1 - p_female, p_female]]}
+
+    return Predictor(replace(fake_run, model=network))
 
 
+def test_ages_below_zero_become_zero(fake_run: Any, faces: list[np.ndarray]) -> None:
+    assert always(-2.0, 0.5, fake_run).predict(faces[:1]) == [Prediction(0.0, 0.5)]
+
+
+@pytest.mark.parametrize("answer", [(np.nan, 0.5), (30.0, np.nan), (np.inf, 0.5)])
 def test_damaged_weights_are_named(
-    predictor: Predictor, faces: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+    answer: tuple[float, float], fake_run: Any, faces: list[np.ndarray]
 ) -> None:
-    nothing = np.full((1, 2), np.nan)
-    monkeypatch.setattr(predictor, "_both_views", lambda batch: (nothing[:, 0], nothing))
     with pytest.raises(InvalidModelError, match="run fake"):
-        predictor.predict(faces[:1])
+        always(*answer, fake_run).predict(faces[:1])
 
 
 def test_display_face_shows_what_the_model_saw(predictor: Predictor) -> None:

@@ -1,0 +1,60 @@
+"""What a model's outputs for the views of a face come to: one answer.
+
+The answer for a face is always the average over the face and its mirror
+image. Training, evaluation, prediction and the exported file all take it from
+here, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agegender.config import GENDER_NAMES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FEMALE = GENDER_NAMES.index("female")
+
+FEMALE_THRESHOLD = 0.5
+"""Probability of "female" from which on that is the answer."""
+
+
+def average_views(age: Any, gender: Any, *, axis: int) -> tuple[Any, Any]:
+    """Average the outputs for the views of faces.
+
+    Works on NumPy arrays, tensors and Keras' symbolic tensors, and so inside
+    compiled and exported graphs as well.
+
+    Args:
+        age: Years, float32; any shape with an axis of views.
+        gender: Probabilities in the order of `GENDER_NAMES`, float32; any
+            shape with the same axis of views.
+        axis: That axis.
+
+    Returns:
+        (years, at least 0; probabilities), as tensors without that axis.
+    """
+    from keras import ops
+
+    # A straight line through the data goes below zero for the youngest.
+    return ops.maximum(ops.mean(age, axis=axis), 0.0), ops.mean(gender, axis=axis)
+
+
+def probability_of_female(gender: Any) -> Any:
+    """Return the probability of "female" from an array or tensor of shape (..., 2)."""
+    return gender[..., _FEMALE]
+
+
+def answered_gender(p_female: NDArray[np.float32] | float) -> NDArray[np.int64]:
+    """Return the answer as an index into `GENDER_NAMES`, "female" at a tie.
+
+    Args:
+        p_female: Probability of "female", 0..1, any shape.
+
+    Returns:
+        int64, of the same shape.
+    """
+    return np.where(np.asarray(p_female) >= FEMALE_THRESHOLD, _FEMALE, 1 - _FEMALE)
