@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def augment(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def augment(
+    frame: NDArray[np.uint8], size: int, rng: np.random.Generator, *, strength: float = 1.0
+) -> NDArray[np.uint8]:
     """Cut a randomly changed `size` x `size` square out of a face frame.
 
     Args:
@@ -25,35 +27,39 @@ def augment(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> ND
             would give.
         size: Side of the result, in pixels.
         rng: Source of all chance.
+        strength: Scales how far and how often everything but the mirror image
+            is changed, in [0, 1]. Early epochs learn faster from mild changes.
 
     Returns:
         RGB pixels, uint8, shape (size, size, 3).
     """
-    image = _move(frame, size, rng)
-    image = _recolor(image, rng)
-    if rng.random() < 0.10:
+    image = _move(frame, size, rng, strength)
+    image = _recolor(image, rng, strength)
+    if rng.random() < 0.15 * strength:
         image = _blur(image, rng)
-    if rng.random() < 0.05:
+    if rng.random() < 0.08 * strength:
         noise = rng.normal(0, rng.uniform(3, 15), image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.07:
+    if rng.random() < 0.12 * strength:
         image = _compress(image, rng)
-    if rng.random() < 0.07:
+    if rng.random() < 0.12 * strength:
         image = _erase(image, rng)
     return image
 
 
-def _move(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _move(
+    frame: NDArray[np.uint8], size: int, rng: np.random.Generator, strength: float
+) -> NDArray[np.uint8]:
     """Flip, turn, scale, stretch and shift in one resampling."""
     side = frame.shape[0]
-    angle = np.deg2rad(np.clip(rng.normal(0, 6), -18, 18))
-    scale = np.exp(rng.uniform(-0.12, 0.12))
-    stretch = np.exp(rng.uniform(-0.05, 0.05))
+    angle = np.deg2rad(np.clip(rng.normal(0, 8), -20, 20) * strength)
+    scale = np.exp(rng.uniform(-0.13, 0.13) * strength)
+    stretch = np.exp(rng.uniform(-0.05, 0.05) * strength)
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = scale * turn @ np.diag([flip * stretch, 1 / stretch])
     centre = np.full(2, (side - 1) / 2)
-    shift = rng.uniform(-0.05, 0.05, 2) * size
+    shift = rng.uniform(-0.05, 0.05, 2) * strength * size
     offset = (size - 1) / 2 + shift - linear @ centre
     matrix = np.column_stack([linear, offset])
     moved = cv2.warpAffine(
@@ -62,14 +68,16 @@ def _move(frame: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDAr
     return np.asarray(moved, dtype=np.uint8)
 
 
-def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _recolor(
+    image: NDArray[np.uint8], rng: np.random.Generator, strength: float
+) -> NDArray[np.uint8]:
     """Change brightness, contrast, gamma and white balance; sometimes drop colour."""
-    if rng.random() < 0.05:
+    if rng.random() < 0.10 * strength:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         image = np.repeat(grey[..., None], 3, axis=2)
-    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
-    bias = rng.uniform(-15, 15)
-    gamma = np.exp(rng.uniform(-0.2, 0.2))
+    gain = 1 + strength * (rng.uniform(-0.25, 0.25) + rng.uniform(-0.08, 0.08, 3))
+    bias = rng.uniform(-20, 20) * strength
+    gamma = np.exp(rng.uniform(-0.25, 0.25) * strength)
     levels = np.linspace(0, 1, 256)[:, None] ** gamma * 255
     table = np.clip((levels - 128) * gain + 128 + bias, 0, 255).astype(np.uint8)
     return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)

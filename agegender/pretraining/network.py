@@ -59,6 +59,12 @@ def build_network(recipe: Recipe) -> Any:
 
     keras.mixed_precision.set_global_policy(precision_policy())
     backbone = _with_fused_normalization(build_backbone(None))
+    # Each block starts as the identity (Goyal et al., "Accurate, Large Minibatch
+    # SGD", 2017). Without it, at the start bfloat16's gradients of the early
+    # layers have a cosine of only 0.2 to 0.5 with those of float32.
+    for variable in backbone.variables:
+        if variable.path.endswith("_3_bn/gamma"):
+            variable.assign(np.zeros(variable.shape))
     heads = {"age": AGE_CLASSES, "gender": len(GENDER_NAMES), "race": len(RACE_NAMES)}
     outputs = {
         name: keras.layers.Dense(count, activation="softmax", dtype="float32", name=name)(

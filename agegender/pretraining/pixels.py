@@ -74,7 +74,10 @@ def batches(
         images = np.stack(
             [
                 augment(
-                    pixels[row], stage.size, np.random.default_rng((seed, epoch.number, int(row)))
+                    pixels[row],
+                    stage.size,
+                    np.random.default_rng((seed, epoch.number, int(row))),
+                    strength=stage.augmentation,
                 )
                 for row in rows
             ]

@@ -44,3 +44,15 @@ def test_augment_stays_centred_on_average() -> None:
     grid = np.arange(56)
     assert abs((weight.sum(0) * grid).sum() / weight.sum() - 27.5) < 1
     assert abs((weight.sum(1) * grid).sum() / weight.sum() - 27.5) < 1
+
+
+def test_no_strength_leaves_only_the_mirror() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    centre = frame[4:60, 4:60].astype(int)
+    seen = set()
+    for seed in range(20):
+        picture = augment(frame, 56, np.random.default_rng(seed), strength=0.0).astype(int)
+        mirrored = np.abs(picture - centre[:, ::-1]).max() <= 1
+        assert mirrored or np.abs(picture - centre).max() <= 1
+        seen.add(mirrored)
+    assert seen == {True, False}
