@@ -75,7 +75,7 @@ def predictions_of(
         The predictions, and how many faces of the split were left out because
         the backbone was trained on them.
     """
-    key = (run.id, shared.changed_ns(run), str(dataset.folder), dataset.split_hash, split, limit)
+    key = (run.id, run.changed_ns, str(dataset.folder), dataset.split_hash, split, limit)
     kept = st.session_state.get("evaluation")
     if kept is not None and kept[0] == key:
         return kept[1], kept[2]

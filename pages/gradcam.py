@@ -90,7 +90,9 @@ def explain(
     Returns:
         The answer, the heatmaps, and the square that the model saw, enlarged.
     """
-    predictor = shared.predictor(Run(folder))
+    from agegender.prediction.predictor import load_predictor
+
+    predictor = load_predictor(Run(folder))
     [answer] = predictor.predict([rgb])
     return answer, predictor.explain(rgb), predictor.display_face(rgb)
 
@@ -100,7 +102,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
     # matplotlib's colour maps take a moment, which the other pages need not wait for.
     from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
 
-    answer, maps, view = explain(run.folder, shared.changed_ns(run), rgb)
+    answer, maps, view = explain(run.folder, run.changed_ns, rgb)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         opacity = st.slider("Opacity of the maps, %", 0, 100, round(100 * DEFAULT_OPACITY), 5)
         gender = st.segmented_control(

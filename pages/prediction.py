@@ -19,18 +19,19 @@ from agegender.training.runs import Run
 from pages import shared
 
 if TYPE_CHECKING:
+    from streamlit.typing import UploadedFile
+
     from agegender.prediction.export import ExplainedPicture
     from agegender.prediction.predictor import Predictor
     from agegender.prediction.tables import PredictionRow
 
 FACES_SHOWN = 12
 FAILURES_SHOWN = 4
-ZIP_PICTURES = 200
-"""Heatmaps of more pictures would fill the memory; the command line has no such limit."""
+ZIP_PICTURES = 50
+"""The ZIP is kept in memory for each visitor, some 2 MB a picture; the command line,
+which writes to disk, has no such limit."""
 
 RESULT_KEY = "prediction"
-
-Upload = tuple[str, bytes]
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Result:
     archive: bytes = b""
 
 
-def take_pictures() -> list[Upload]:
+def take_pictures() -> list[UploadedFile]:
     """Let the visitor upload pictures or take one."""
     source = st.segmented_control(
         "Pictures",
@@ -78,22 +79,26 @@ def take_pictures() -> list[Upload]:
         "Each picture is taken as one face, cropped as in UTKFace: the centre square is what the "
         "model sees. Pictures stay in memory and are not kept."
     )
-    return [(upload.name, upload.getvalue()) for upload in uploads]
+    return list(uploads)
 
 
-def result_of(predictor: Predictor, run: Run, uploads: list[Upload]) -> Result:
+def read_pictures(uploads: list[UploadedFile]) -> Iterator[Picture]:
+    """Read the pictures at hand one after the other, each upload when its turn comes."""
+    return iter_pictures((upload.name, upload.getvalue()) for upload in uploads)
+
+
+def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile]) -> Result:
     """Predict for the pictures at hand, unless that was done already."""
     from agegender.prediction.tables import predict_pictures
 
-    sizes = tuple((name, len(data), hash(data)) for name, data in uploads)
-    key = (run.id, shared.changed_ns(run), sizes)
+    key = (run.id, run.changed_ns, *(upload.file_id for upload in uploads))
     kept = st.session_state.get(RESULT_KEY)
     if kept is not None and kept.key == key:
         return kept
     result = Result(key)
 
     def first_faces() -> Iterator[Picture]:
-        for number, picture in enumerate(iter_pictures(uploads)):
+        for number, picture in enumerate(read_pictures(uploads)):
             if number < FACES_SHOWN and not isinstance(picture.content, InvalidImageError):
                 result.faces[number] = predictor.display_face(picture.content)
             yield picture
@@ -104,6 +109,13 @@ def result_of(predictor: Predictor, run: Run, uploads: list[Upload]) -> Result:
             on_progress(len(result.rows), 0)
     st.session_state[RESULT_KEY] = result
     return result
+
+
+def load_model(run: Run) -> Predictor:
+    """Load a run's model, or take the one that is loaded; that takes TensorFlow."""
+    from agegender.prediction.predictor import load_predictor
+
+    return load_predictor(run)
 
 
 def show_faces(result: Result) -> None:
@@ -120,14 +132,14 @@ def show_faces(result: Result) -> None:
                 st.caption(result.rows[number].file)
 
 
-def show_heatmaps(predictor: Predictor, uploads: list[Upload], result: Result) -> None:
+def show_heatmaps(predictor: Predictor, uploads: list[UploadedFile], result: Result) -> None:
     """Show the first faces with what each head looked at."""
     from agegender.prediction.export import explain_pictures
 
     if not result.explained:
         shown = min(FACES_SHOWN, len(result.rows))
         with shared.progress("Heatmaps") as on_progress:
-            pictures = islice(iter_pictures(uploads), shown)
+            pictures = islice(read_pictures(uploads), shown)
             for item in explain_pictures(predictor, pictures):
                 result.explained.append(item)
                 on_progress(len(result.explained), shown)
@@ -189,7 +201,7 @@ def show_failures(failed: list[PredictionRow]) -> None:
     st.error("  \n".join(reasons), icon=":material/broken_image:")
 
 
-def show_downloads(predictor: Predictor, uploads: list[Upload], result: Result) -> None:
+def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Result) -> None:
     """Offer the answers as files."""
     from agegender.prediction.export import explain_pictures, write_zip
     from agegender.prediction.tables import table_bytes
@@ -213,7 +225,7 @@ def show_downloads(predictor: Predictor, uploads: list[Upload], result: Result) 
             count = min(ZIP_PICTURES, len(result.rows))
             buffer = io.BytesIO()
             with shared.progress("Pictures") as on_progress:
-                pictures = islice(iter_pictures(uploads), count)
+                pictures = islice(read_pictures(uploads), count)
                 explained = explain_pictures(predictor, pictures)
                 write_zip(counted(explained, count, on_progress), buffer)
             result.archive = buffer.getvalue()
@@ -269,7 +281,8 @@ shared.skill_note(chosen_run)
 uploads = take_pictures()
 if uploads:
     with shared.errors_as_messages():
-        model = shared.predictor(chosen_run)
+        with st.spinner("Loading the model; the first one takes longest …"):
+            model = load_model(chosen_run)
         result = result_of(model, chosen_run, uploads)
         failed = [row for row in result.rows if row.error]
         show_failures(failed)

@@ -1,8 +1,8 @@
 """What the pages share: where they are, cached loaders, session keys, messages.
 
 The library knows nothing of Streamlit, and the pages know nothing of files: a
-page asks here for the dataset, a run or a predictor. Nothing is kept in module
-variables, since they would be shared by every visitor; what lasts is in
+page asks here for the dataset or a run. Nothing is kept in module variables,
+since they would be shared by every visitor; what lasts is in
 `st.cache_resource` (read-only), in `st.session_state`, or on disk.
 
 What takes time to import (pandas, OpenCV, SciPy) is imported where it is used,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import Page as StreamlitPage
 
     from agegender.dataset.dataset import Dataset
-    from agegender.prediction.predictor import Predictor
     from agegender.training.run import Run
 
 # -- The pages, relative to app.py ---------------------------------------------
@@ -325,25 +324,6 @@ def need_run() -> Run:
         help="A finished training. The newest is chosen at first.",
     )
     return runs[chosen]
-
-
-@st.cache_resource(max_entries=2, show_spinner="Loading the model; the first one takes longest …")
-def _predictor(folder: Path, changed_ns: int) -> Predictor:
-    """Load a model once for all visitors; it is only read."""
-    from agegender.prediction.predictor import load_predictor
-    from agegender.training.run import Run
-
-    return load_predictor(Run(folder))
-
-
-def predictor(run: Run) -> Predictor:
-    """Return the predictor of a run, loaded anew when the run was trained further."""
-    return _predictor(run.folder, changed_ns(run))
-
-
-def changed_ns(run: Run) -> int:
-    """Return when a run's model last changed; part of every key that hangs on a model."""
-    return run.heads_file.stat().st_mtime_ns if run.heads_file.exists() else 0
 
 
 # -- Numbers as a person would say them ------------------------------------------

@@ -171,6 +171,12 @@ class Run:
         return self._file("backbone.safetensors")
 
     @property
+    def changed_ns(self) -> int:
+        """When the run's model last changed, in Unix nanoseconds; 0 while it has none."""
+        files = self.folder.glob("*.safetensors")
+        return max((file.stat().st_mtime_ns for file in files), default=0)
+
+    @property
     def log_file(self) -> Path:
         """Where the run's process writes what it says."""
         return self._file("log.txt")
