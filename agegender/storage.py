@@ -3,11 +3,14 @@
 Everything that the library leaves on disk goes through `replacing`: the new
 content is written beside the target under another name and moved over it in
 one step. A kill leaves the old file; a full disk becomes one clear sentence.
+What a killed process left beside the target goes with the next write: each
+writer holds a lock in its scratch folder, which the system frees with it.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -17,7 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from agegender.errors import StorageError
+
+_LOCK, _OLD = ".lock", ".old"
+"""In a scratch folder: what its writer holds, and what is being replaced."""
 
 _ELSEWHERE = "choose a folder that can be written (AGEGENDER_HOME names that of runs and caches)"
 
@@ -67,23 +75,59 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         A path beside it that does not exist yet, with the same suffix, to be
         written to. When the block ends well it takes the place of `path`;
-        otherwise it is removed and `path` stays as it was.
+        otherwise it is removed and `path` stays as it was. What a killed
+        process left of an earlier write of `path` is removed, too.
 
     Raises:
         StorageError: If the disk refuses.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
-        try:
+        _sweep(path)
+        with _scratch_folder(path) as scratch:
             part = scratch / path.name
             yield part
             if part.is_dir() and path.exists():
-                _exchange(part, path, scratch / "old")
+                _exchange(part, path, scratch / _OLD)
             else:
                 os.replace(part, path)
+
+
+@contextmanager
+def _scratch_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside a path, held by a lock while it is in use."""
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
+        lock = FileLock(scratch / _LOCK)
+        try:
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                # Another writer was quicker and takes the folder for a leftover.
+                continue
+            yield scratch
+            return
         finally:
+            lock.release()
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the scratch folders of a path whose writers are dead."""
+    # Eight characters are what tempfile appends.
+    for scratch in path.parent.glob(f".{glob.escape(path.stem)}-{'?' * 8}"):
+        # Without a lock it may be anybody's folder.
+        if not (scratch / _LOCK).is_file():
+            continue
+        try:
+            with FileLock(scratch / _LOCK, blocking=False):
+                if (scratch / _OLD).exists() and not path.exists():
+                    # Killed between the two renames of `_exchange`: finish it.
+                    (scratch / path.name).rename(path)
+                shutil.rmtree(scratch, ignore_errors=True)
+        except (Timeout, OSError):
+            # At work, or not ours to touch: it is in nobody's way.
+            continue
 
 
 def _exchange(part: Path, path: Path, old: Path) -> None:
