@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,8 @@ def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> No
     if made_for == [run.id, split, limit] and folder.is_dir():
         st.download_button(
             "Download the report",
-            zipped(folder),
+            # Packed when it is asked for.
+            partial(zipped, folder),
             f"agegender-report-{run.id}-{split}.zip",
             "application/zip",
             icon=":material/download:",

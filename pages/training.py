@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +19,10 @@ from agegender.model.weights import (
     default_weights,
     find_weights,
     imagenet_file,
+    lasting_name,
 )
 from agegender.training.config import AGE_LOSSES, MAX_EPOCHS, TrainConfig
+from agegender.training.estimate import estimate_seconds
 from agegender.training.features import count_missing
 from agegender.training.runs import (
     RESUMABLE,
@@ -69,13 +70,6 @@ STATUS_LOOKS = {
 
 RUNS_SHOWN = 20
 
-# For the estimate, measured on a processor with two busy cores.
-START_SECONDS = 20
-CORE_SECONDS_PER_FACE = 0.4
-"""For both views of one face at `IMAGE_SIZE`; it goes with the number of pixels."""
-HEAD_SECONDS_PER_FACE = 1e-4
-FINE_TUNING_FACTOR = 3
-
 
 # -- Settings and start -------------------------------------------------------------
 
@@ -101,6 +95,8 @@ def choose_settings(dataset: Dataset) -> TrainConfig | None:
             ).strip()
             if not backbone:
                 return None
+            # The training has a process of its own, which may stand in another folder.
+            backbone = lasting_name(backbone)
     with right:
         total = len(dataset.of("train"))
         limit = st.number_input(
@@ -207,21 +203,23 @@ def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
     }
 
 
-def estimate_seconds(dataset: Dataset, config: TrainConfig, weights: BackboneWeights) -> float:
-    """Estimate how long a training takes on this machine.
+@st.cache_data(ttl=30, max_entries=16, show_spinner=False)
+def count_work(
+    key: tuple[object, ...], _dataset: Dataset, _config: TrainConfig, _weights: BackboneWeights
+) -> tuple[int, int]:
+    """Count what there is to do; kept for a while, since it reads every kept feature's name.
 
     Args:
-        dataset: The faces.
-        config: The settings.
-        weights: The backbone that they name.
+        key: What decides it, since the others are not hashed.
+        _dataset: The faces.
+        _config: The settings.
+        _weights: The backbone that they name.
+
+    Returns:
+        The train faces, and the faces whose features are still to be computed.
     """
-    train, validation = choose_faces(dataset, config)
-    missing = count_missing(pd.concat([train, validation]), weights)
-    pixels = (weights.spec.size / IMAGE_SIZE) ** 2
-    face = CORE_SECONDS_PER_FACE * pixels / min(4, os.cpu_count() or 1)
-    heads = HEAD_SECONDS_PER_FACE * len(train) * config.epochs
-    tuning = FINE_TUNING_FACTOR * face * len(train) * config.fine_tune_epochs
-    return START_SECONDS + missing * face + heads + tuning
+    train, validation = choose_faces(_dataset, _config)
+    return len(train), count_missing(pd.concat([train, validation]), _weights)
 
 
 def show_estimate(dataset: Dataset, config: TrainConfig) -> None:
@@ -230,7 +228,14 @@ def show_estimate(dataset: Dataset, config: TrainConfig) -> None:
         st.caption("The weights are fetched first; after that the time can be estimated.")
         return
     weights = find_weights(config.backbone)
-    seconds = estimate_seconds(dataset, config, weights)
+    key = (
+        str(dataset.folder), dataset.split_hash, config.limit, config.seed,
+        weights.sha256, weights.spec.size, weights.spec.crop,
+    )  # fmt: skip
+    train_faces, missing = count_work(key, dataset, config, weights)
+    seconds = estimate_seconds(
+        config, size=weights.spec.size, train_faces=train_faces, missing=missing
+    )
     st.caption(
         f"About **{shared.duration(seconds)}** on this computer, most of it for features, which "
         "are kept: the next training with the same backbone takes seconds."
