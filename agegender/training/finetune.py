@@ -39,7 +39,7 @@ def fine_tune(
     *,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> None:
+) -> list[str]:
     """Train the last stage of the backbone together with trained heads.
 
     Batch normalisation stays in inference mode: its statistics are those of
@@ -54,6 +54,9 @@ def fine_tune(
         path: Where the new backbone is saved, with the JSON beside it.
         on_progress: Called with (done, total) in steps.
         should_stop: Asked after each step.
+
+    Returns:
+        Files that could not be read and were left out, sorted.
 
     Raises:
         StoppedError: If `should_stop` said so; nothing is saved.
@@ -93,7 +96,8 @@ def fine_tune(
                     f"Stopped after {self.done} steps of fine-tuning; they are lost."
                 )
 
-    batches = _labeled_batches(dataset, faces, weights, config)
+    skipped: set[str] = set()
+    batches = _labeled_batches(dataset, faces, weights, config, skipped)
     model.fit(
         batches,
         epochs=config.fine_tune_epochs,
@@ -104,6 +108,7 @@ def fine_tune(
     )
     backbone.trainable = False
     save_weights(backbone, path, metadata={**asdict(weights.spec), "has_skill": weights.has_skill})
+    return sorted(skipped)
 
 
 def _loss_of_ages(kind: str) -> Callable[[Any, Any], Any]:
@@ -117,9 +122,16 @@ def _loss_of_ages(kind: str) -> Callable[[Any, Any], Any]:
 
 
 def _labeled_batches(
-    dataset: Dataset, faces: pd.DataFrame, weights: BackboneWeights, config: TrainConfig
+    dataset: Dataset,
+    faces: pd.DataFrame,
+    weights: BackboneWeights,
+    config: TrainConfig,
+    skipped: set[str],
 ) -> Any:
-    """Make shuffled batches of pictures, mirrored at random, with labels, without an end."""
+    """Make shuffled batches of pictures, mirrored at random, with labels, without an end.
+
+    Files that cannot be read are added to `skipped`.
+    """
     import tensorflow as tf
 
     from agegender.dataset.loader import image_batches
@@ -133,8 +145,13 @@ def _labeled_batches(
         labels = {"age": tf.gather(age, rows), "gender": tf.gather(gender, rows)}
         return tf.image.random_flip_left_right(rgb), labels
 
+    files = shuffled["file"].tolist()
     batches = image_batches(
-        dataset.folder, shuffled["file"].tolist(), weights.spec, batch_size=BATCH_FACES
+        dataset.folder,
+        files,
+        weights.spec,
+        batch_size=BATCH_FACES,
+        on_skip=lambda row, _: skipped.add(files[row]),
     )
     # Without an end, as the number of batches is not known if pictures are skipped.
     return batches.repeat().map(label).prefetch(2)

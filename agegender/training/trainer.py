@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +54,12 @@ def train(
     with reporter:
         dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress_or_stop)
         work = _Work(run, config, dataset, *choose_faces(dataset, config), reporter, on_epoch)
+        skipped: list[str] = []
         if config.fine_tune_epochs and not run.backbone_file.exists():
             weights = find_weights(config.backbone)
             heads, _ = work.train_heads_on(weights)
             reporter.begin("fine-tuning")
-            fine_tune(
+            skipped = fine_tune(
                 dataset,
                 work.train_faces,
                 weights,
@@ -69,7 +70,7 @@ def train(
                 should_stop=reporter.should_stop,
             )
         weights = run.chosen_weights()
-        heads, message = work.train_heads_on(weights)
+        heads, message = work.train_heads_on(weights, skipped)
         work.save(heads, weights)
         reporter.finish(message)
     return reporter.state
@@ -116,8 +117,14 @@ class _Work:
     reporter: Reporter
     on_epoch: EpochCallback | None
 
-    def train_heads_on(self, weights: BackboneWeights) -> tuple[Any, str]:
+    def train_heads_on(
+        self, weights: BackboneWeights, skipped: Sequence[str] = ()
+    ) -> tuple[Any, str]:
         """Get the features of a backbone and train heads on them.
+
+        Args:
+            weights: The backbone.
+            skipped: Files that an earlier phase could not read, for the sentence.
 
         Returns:
             (the heads, a sentence on the outcome).
@@ -151,7 +158,7 @@ class _Work:
             on_epoch=note_epoch,
             should_stop=self.reporter.should_stop,
         )
-        return heads, _outcome(history, features.skipped)
+        return heads, _outcome(history, sorted({*skipped, *features.skipped}))
 
     def _label(self, faces: pd.DataFrame, features: Features, rows: slice) -> LabeledFeatures:
         """Put labels to the usable features of one split."""
@@ -188,8 +195,8 @@ def _outcome(history: list[dict[str, float]], skipped: list[str]) -> str:
     """Say in a sentence or two what came of a training."""
     best = min(history, key=lambda row: row["val_loss"])
     message = (
-        f"Validation: age error {best['val_age_mae']:.1f} years, gender "
-        f"{best['val_gender_accuracy']:.1%} right (epoch {best['epoch']:.0f} of {len(history)})."
+        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on validation, "
+        f"{best['val_gender_accuracy']:.1%} of genders right."
     )
     if skipped:
         message += (

@@ -11,9 +11,22 @@ from agegender.errors import StoppedError
 from agegender.model.architecture import build_heads
 from agegender.model.weights import find_weights, load_backbone
 from agegender.training.config import TrainConfig
-from agegender.training.finetune import fine_tune
+from agegender.training.finetune import _labeled_batches, fine_tune
 from agegender.training.runs import create_run
 from agegender.training.trainer import train
+
+
+def test_pictures_that_cannot_be_read_are_noted(make_faces):
+    dataset = open_dataset(make_faces(40))
+    faces = dataset.of("train")
+    victim = faces["file"].iloc[1]
+    dataset.path(victim).write_bytes(b"broken")
+    config = TrainConfig(str(dataset.folder), backbone="random:32")
+    skipped = set()
+    batches = _labeled_batches(dataset, faces, find_weights("random:32"), config, skipped)
+    labels = [batch[1]["age"].shape[0] for batch in batches.take(2)]
+    assert sum(labels) >= len(faces) - 1
+    assert skipped == {victim}
 
 
 @pytest.mark.slow

@@ -52,8 +52,13 @@ def test_training_ends_with_a_whole_run(config):
         "heads",
     ]
     assert run.state.status == "finished"
-    assert "years" in run.state.message
-    assert run.metrics()["epoch"].tolist() == [1, 2, 3]
+    curve = run.metrics()
+    assert curve["epoch"].tolist() == [1, 2, 3]
+    best = curve.loc[curve["val_loss"].idxmin()]
+    assert run.state.message == (
+        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on validation, "
+        f"{best['val_gender_accuracy']:.1%} of genders right."
+    )
     assert not run.is_alive()
     assert {path.name for path in run.folder.iterdir()} >= {
         "config.json",
@@ -199,6 +204,16 @@ def test_corrupt_picture_is_left_out_and_named(config):
     train(again)
     assert again.state.status == "finished"
     assert f"left out: 1, first {victim}" in again.state.message
+
+
+def test_picture_that_only_fine_tuning_could_not_read_is_named(config, monkeypatch):
+    def skip_one(dataset, faces, weights, heads, config, path, **options):
+        return ["broken.jpg"]
+
+    monkeypatch.setattr(trainer, "fine_tune", skip_one)
+    run = create_run(replace(config, fine_tune_epochs=1))
+    train(run)
+    assert "left out: 1, first broken.jpg" in run.state.message
 
 
 def test_limit_draws_faces_of_both_splits(config):
