@@ -92,8 +92,13 @@ def find_weights(name: str) -> BackboneWeights:
     if name == IMAGENET:
         file = fetch_imagenet()
         return BackboneWeights(IMAGENET, file, _file_hash(file), InputSpec(), has_skill=True)
-    if match := re.fullmatch(rf"{RANDOM}(?::([1-9]\d{{1,3}}))?", name):
-        spec = InputSpec(max(32, int(match[1]))) if match[1] else InputSpec()
+    if match := re.fullmatch(rf"{RANDOM}(?::([1-9]\d{{0,3}}))?", name):
+        try:
+            spec = InputSpec(int(match[1])) if match[1] else InputSpec()
+        except ValueError as error:
+            raise ModelNotFoundError(
+                f"There are no backbone weights {name!r} ({error}); choose a larger size."
+            ) from error
         recipe = f"{RANDOM}, Glorot uniform, seed {SEED}"
         return BackboneWeights(
             name, None, hashlib.sha256(recipe.encode()).hexdigest(), spec, has_skill=False

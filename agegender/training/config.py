@@ -52,6 +52,11 @@ class TrainConfig:
     seed: int = SEED
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience", "fine_tune_epochs", "limit", "seed"):
+            value = getattr(self, name)
+            # True counts as the number 1 in Python, but is no number of epochs.
+            if type(value) is not int and not (name == "limit" and value is None):
+                raise ValueError(f"{name} is {value!r}, but must be a whole number")
         _check_between("epochs", self.epochs, 1, MAX_EPOCHS)
         _check_between("batch_size", self.batch_size, 1, 65536)
         _check_between("patience", self.patience, 1, MAX_EPOCHS)

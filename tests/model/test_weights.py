@@ -75,6 +75,12 @@ def test_random_weights_are_the_same_each_time_and_have_no_skill(backbone):
     np.testing.assert_allclose(kernel[0, 0, 0, :2], [-0.009591, 0.001176], atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [5, 16, 31])
+def test_random_weights_of_too_small_a_size_are_refused(size):
+    with pytest.raises(ModelNotFoundError, match=f"'random:{size}'.*at least 32 pixels"):
+        find_weights(f"random:{size}")
+
+
 def test_random_weights_come_in_the_standard_size_by_default():
     assert find_weights("random").spec == InputSpec(224, 1.0)
 

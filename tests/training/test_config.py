@@ -36,6 +36,12 @@ def test_backbone_is_the_default_one_when_none_is_named(monkeypatch):
         ("fine_tune_epochs", -1),
         ("limit", 1),
         ("seed", -1),
+        ("epochs", 1.5),
+        ("batch_size", 16.0),
+        ("patience", True),
+        ("fine_tune_epochs", None),
+        ("limit", 2.5),
+        ("seed", 0.5),
         ("seed", 2**32),
     ],
 )
