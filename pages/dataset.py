@@ -186,7 +186,7 @@ def show_figures(dataset: Dataset, counts: DatasetSummary) -> None:
                 f"{ages.median():.0f} years",
                 f"from {ages.min()} to {ages.max()} years, mean {ages.mean():.1f}",
             ),
-            ("Female", f"{100 * women:.0f} %", "as labelled; UTKFace knows two genders"),
+            ("Female", f"{100 * women:.0f}%", "as labelled; UTKFace knows two genders"),
             ("Duplicates", f"{copies:,}", "faces of which the folder holds another copy"),
             ("Unused files", f"{len(dataset.unused):,}", "each is listed with its reason"),
         ):
@@ -220,7 +220,7 @@ def statistics(faces: pd.DataFrame) -> pd.DataFrame:
                 "n": len(part),
                 "Median age": f"{ages.median():.0f}",
                 "Middle half of ages": f"{ages.quantile(0.25):.0f} to {ages.quantile(0.75):.0f}",
-                "Female": f"{100 * part['gender'].mean():.0f} %",
+                "Female": f"{100 * part['gender'].mean():.0f}%",
                 "Largest group": RACE_NAMES[part["race"].mode().iat[0]],
                 "Median size": f"{part['width'].median():.0f} x {part['height'].median():.0f} px",
             }

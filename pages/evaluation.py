@@ -15,6 +15,8 @@ import streamlit as st
 from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset
 from agegender.evaluation import charts
+from agegender.evaluation.cards import samples, worst_ages, worst_genders
+from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import compute_metrics, group_table, training_floors
 from agegender.evaluation.predictions import predict_faces, read_test_reads, select_faces
 from agegender.evaluation.report import write_report
@@ -27,7 +29,7 @@ SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "
 
 PICTURES_SHOWN = 12
 
-GROUPINGS = {"band": "Age band", "decade": "Decade", "race": "Race group", "gender": "Gender"}
+GROUPINGS = ("band", "decade", "race", "gender")
 
 
 def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
@@ -110,7 +112,7 @@ def show_figures(metrics: dict[str, Any]) -> None:
             "Age MAE",
             shared.years(age["mae"]),
             f"no skill: {shared.years(age['floor_mae'])}",
-            f"Mean absolute error, 95 % interval {low:.1f} to {high:.1f} years, standard "
+            f"Mean absolute error, 95% interval {low:.1f} to {high:.1f} years, standard "
             f"deviation {shared.years(age['mae_std'])}. No skill: always {age['floor_age']:.0f}.",
         ),
         (
@@ -137,7 +139,7 @@ def show_figures(metrics: dict[str, Any]) -> None:
             "Gender",
             shared.percent(gender["accuracy"]),
             f"no skill: {shared.percent(gender['floor_accuracy'])}",
-            f"Share that is right, 95 % interval {shared.percent(gender_low)} to "
+            f"Share that is right, 95% interval {shared.percent(gender_low)} to "
             f"{shared.percent(gender_high)}. "
             f"No skill: always {gender['floor_gender']}.",
         ),
@@ -173,7 +175,7 @@ def show_age(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
     left.altair_chart(charts.error_chart(predictions))
     by = right.segmented_control(
         "Error by", ["band", "decade", "race"], default="band", required=True,
-        format_func=GROUPINGS.__getitem__, key="age_by",
+        format_func=GROUP_TITLES.__getitem__, key="age_by",
     )  # fmt: skip
     right.altair_chart(charts.age_error_chart(metrics, by))
 
@@ -186,7 +188,7 @@ def show_gender(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
     left.altair_chart(charts.calibration_chart(predictions))
     by = right.segmented_control(
         "Accuracy by", ["band", "decade", "race"], default="race", required=True,
-        format_func=GROUPINGS.__getitem__, key="gender_by",
+        format_func=GROUP_TITLES.__getitem__, key="gender_by",
     )  # fmt: skip
     right.altair_chart(charts.gender_accuracy_chart(metrics, by))
     gender = metrics["gender"]
@@ -212,14 +214,14 @@ def as_percent(share: float | None) -> str:
 def show_groups(metrics: dict[str, Any]) -> None:
     """Show the figures of every group as a table."""
     by = st.segmented_control(
-        "Group by", list(GROUPINGS), default="band", required=True,
-        format_func=GROUPINGS.__getitem__,
+        "Group by", GROUPINGS, default="band", required=True,
+        format_func=GROUP_TITLES.__getitem__,
     )  # fmt: skip
     age = group_table(metrics["age"][f"by_{by}"])
     gender = group_table(metrics["gender"][f"by_{by}"]).set_index("group").loc[age["group"]]
     table = pd.DataFrame(
         {
-            GROUPINGS[by]: age["group"],
+            GROUP_TITLES[by]: age["group"],
             "n": age["n"],
             "Age MAE, years": [
                 f"{mae:.1f} ({low:.1f} to {high:.1f})"
@@ -239,24 +241,18 @@ def show_groups(metrics: dict[str, Any]) -> None:
             f"Largest gap in gender accuracy between race groups: **{100 * gap['gap']:.1f} "
             f"points**, {gap['best']} against {gap['worst']}."
         )
-    st.caption("In brackets: 95 % bootstrap interval. Small groups say little.")
+    st.caption("In brackets: 95% bootstrap interval. Small groups say little.")
 
 
 def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
     """Show the worst mistakes, or some answers, as pictures."""
-    kinds: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-        "Worst ages": lambda table: table.loc[
-            (table["age_pred"] - table["age"]).abs().sort_values(ascending=False).index
-        ],
-        "Surest wrong genders": lambda table: (
-            table[table["gender"] != table["gender_pred"]]
-            .assign(sureness=lambda wrong: (wrong["p_female"] - 0.5).abs())
-            .sort_values("sureness", ascending=False)
-        ),
-        "A sample": lambda table: table.sample(frac=1, random_state=0),
+    kinds: dict[str, Callable[[pd.DataFrame, int], pd.DataFrame]] = {
+        "Worst ages": worst_ages,
+        "Surest wrong genders": worst_genders,
+        "A sample": samples,
     }
     kind = st.segmented_control("Show", list(kinds), default="Worst ages", required=True)
-    shown = kinds[kind](predictions).head(PICTURES_SHOWN)
+    shown = kinds[kind](predictions, PICTURES_SHOWN)
     if shown.empty:
         st.success("There is no such mistake.", icon=":material/check_circle:")
         return
@@ -266,7 +262,7 @@ def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
                 st.image(read_image(dataset.path(row.file)), width=150, alt=row.file)
                 sure = row.p_female if row.gender_pred else 1 - row.p_female
                 st.markdown(
-                    f"**{row.age_pred:.0f}**, {GENDER_NAMES[row.gender_pred]} {100 * sure:.0f} %"
+                    f"**{row.age_pred:.0f}**, {GENDER_NAMES[row.gender_pred]} {100 * sure:.0f}%"
                 )
                 st.caption(f"true {row.age}, {GENDER_NAMES[row.gender]}, {RACE_NAMES[row.race]}")
 

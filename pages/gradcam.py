@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image
 
 from agegender.config import GENDER_NAMES
-from agegender.images import read_image
+from agegender.images import picture_suffixes, read_image
 from agegender.training.runs import Run
 from pages import shared
 
@@ -25,25 +23,27 @@ FILE_KEY = "gradcam_file"
 DRAW_KEY = "gradcam_draw"
 
 
-def pick_test_face() -> tuple[str, NDArray[np.uint8], str] | None:
-    """Let the visitor pick a face that the model never learned from.
+def pick_labelled_face() -> tuple[str, NDArray[np.uint8], str] | None:
+    """Let the visitor pick a validation face: the model did not learn from it.
+
+    The test split is for evaluations, where each look at it is counted.
 
     Returns:
         The file's name, its pixels and its labels as text; None while none is picked.
     """
     dataset = shared.need_dataset()
-    test = dataset.of("test")
-    if test.empty:
+    faces = dataset.of("validation")
+    if faces.empty:
         st.info(
-            "This dataset has no test faces. Upload a picture, or use a larger dataset.",
+            "This dataset has no validation faces. Upload a picture, or use a larger dataset.",
             icon=":material/info:",
         )
         return None
     shared.demo_badge(dataset)
     draw = st.session_state.setdefault(DRAW_KEY, 0)
-    shown = test.sample(min(FACES_SHOWN, len(test)), random_state=draw)
+    shown = faces.sample(min(FACES_SHOWN, len(faces)), random_state=draw)
     file = st.session_state.get(FILE_KEY)
-    if file not in set(test["file"]):
+    if file not in set(faces["file"]):
         file = shown["file"].iat[0]
     with st.container(horizontal=True):
         for row in shown.itertuples():
@@ -58,12 +58,12 @@ def pick_test_face() -> tuple[str, NDArray[np.uint8], str] | None:
                 ):
                     st.session_state[FILE_KEY] = row.file
                     st.rerun()
-    if len(test) > FACES_SHOWN and st.button(
+    if len(faces) > FACES_SHOWN and st.button(
         "Show others", icon=":material/shuffle:", type="tertiary"
     ):
         st.session_state[DRAW_KEY] = draw + 1
         st.rerun()
-    row = test[test["file"] == file].iloc[0]
+    row = faces[faces["file"] == file].iloc[0]
     truth = f"labelled {row['age']} years, {GENDER_NAMES[row['gender']]}"
     return Path(file).name, read_image(dataset.path(file)), truth
 
@@ -72,7 +72,7 @@ def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
     """Take one picture from the visitor; it stays in memory and is not kept."""
     upload = st.file_uploader(
         "A picture of one face",
-        type=shared.PICTURE_TYPES,
+        type=sorted(picture_suffixes()),
         help="It is taken as a face crop: the centre square is what the model sees.",
     )
     st.caption("The picture stays in memory and is not kept.")
@@ -99,8 +99,9 @@ def explain(
 
 def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
     """Show the face and both maps side by side."""
-    # matplotlib's colour maps take a moment, which the other pages need not wait for.
+    # matplotlib takes a moment, which the other pages need not wait for.
     from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
+    from agegender.prediction.export import png_bytes
 
     answer, maps, view = explain(run.folder, run.changed_ns, rgb)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -126,7 +127,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         st.caption("Orange raises the predicted age, blue lowers it.")
     with gender_place:
         share = answer.p_female if gender == "female" else 1 - answer.p_female
-        st.markdown(f"**{gender.capitalize()}: {100 * share:.0f} %**")
+        st.markdown(f"**{gender.capitalize()}: {100 * share:.0f}%**")
         st.image(gender_map, width="stretch", alt=f"Heatmap of the gender head for {gender}")
         if maps.gender(gender).any():
             st.caption(f"The brighter, the more it speaks for {gender}.")
@@ -141,19 +142,12 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         ):
             st.download_button(
                 label,
-                png(picture),
+                png_bytes(picture),
                 f"{stem}-{suffix}.png",
                 "image/png",
                 icon=":material/download:",
                 on_click="ignore",
             )
-
-
-def png(rgb: NDArray[np.uint8]) -> bytes:
-    """Encode a picture for download."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def show_reading() -> None:
@@ -172,16 +166,16 @@ chosen_run = shared.need_run()
 shared.skill_note(chosen_run)
 source = st.segmented_control(
     "Face",
-    ["test", "upload"],
-    default="test",
+    ["dataset", "upload"],
+    default="dataset",
     required=True,
     format_func={
-        "test": ":material/photo_library: From the test split",
+        "dataset": ":material/photo_library: From the validation split",
         "upload": ":material/upload: Upload a picture",
     }.__getitem__,
 )
 with shared.errors_as_messages():
-    picked = pick_test_face() if source == "test" else pick_upload()
+    picked = pick_labelled_face() if source == "dataset" else pick_upload()
     if picked is not None:
         show(chosen_run, *picked)
 show_reading()

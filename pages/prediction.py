@@ -14,6 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from agegender.errors import InvalidImageError
+from agegender.images import picture_suffixes
 from agegender.prediction.sources import Picture, iter_pictures
 from agegender.training.runs import Run
 from pages import shared
@@ -71,7 +72,7 @@ def take_pictures() -> list[UploadedFile]:
     else:
         uploads = st.file_uploader(
             "One or more pictures, or a ZIP of them",
-            type=[*shared.PICTURE_TYPES, "zip"],
+            type=[*sorted(picture_suffixes()), ".zip"],
             accept_multiple_files=True,
             help="JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF.",
         )
@@ -127,7 +128,7 @@ def show_faces(result: Result) -> None:
                 st.image(face, width="stretch", alt=result.rows[number].file)
                 st.markdown(f"#### {answer.age:.0f} years")
                 st.progress(
-                    answer.confidence, text=f"{answer.gender}, {100 * answer.confidence:.0f} %"
+                    answer.confidence, text=f"{answer.gender}, {100 * answer.confidence:.0f}%"
                 )
                 st.caption(result.rows[number].file)
 
@@ -149,7 +150,7 @@ def show_heatmaps(predictor: Predictor, uploads: list[UploadedFile], result: Res
         answer = item.row.prediction
         with st.container(border=True):
             st.markdown(
-                f"**{answer.age:.0f} years, {answer.gender} ({100 * answer.confidence:.0f} %)** "
+                f"**{answer.age:.0f} years, {answer.gender} ({100 * answer.confidence:.0f}%)** "
                 f":gray[{item.row.file}]"
             )
             views = (

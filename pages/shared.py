@@ -66,12 +66,7 @@ RUN_KEY = "run"
 _SHELL_KEY = "in_app"
 """Set by `run` for the page; missing when Streamlit ran a page's file by itself."""
 
-SPLIT_LABELS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
-
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
-
-PICTURE_TYPES = ["jpg", "jpeg", "png", "webp", "heic", "heif", "bmp", "tif", "tiff", "gif"]
-"""What the upload fields accept; the library decides whether it is a picture."""
 
 
 # -- Navigation ------------------------------------------------------------------
@@ -336,7 +331,7 @@ def years(value: float) -> str:
 
 def percent(share: float) -> str:
     """Format a share in [0, 1]."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
 
 
 def duration(seconds: float) -> str:

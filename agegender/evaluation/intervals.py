@@ -1,4 +1,4 @@
-"""95 % intervals: how far a figure may be off because the sample is small."""
+"""95% intervals: how far a figure may be off because the sample is small."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 2000
-"""Bootstrap samples; the interval's ends then move by about 1 % of its width."""
+"""Bootstrap samples; the interval's ends then move by about 1% of its width."""
 
 Z95 = 1.959964
-"""Standard deviations of a normal distribution around 95 % of it."""
+"""Standard deviations of a normal distribution around 95% of it."""
 
 _DRAWS_AT_ONCE = 4_000_000
 """Bounds the memory of a bootstrap (32 MB of indices) for any sample."""
 
 
 def bootstrap_mean(values: NDArray[np.float64], *, seed: int = SEED) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of a mean (Efron, 1979).
+    """Return the 95% percentile bootstrap interval of a mean (Efron, 1979).
 
     Args:
         values: One number for each face, shape (n,), n at least 1.
@@ -51,7 +51,7 @@ def bootstrap_mean(values: NDArray[np.float64], *, seed: int = SEED) -> tuple[fl
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, 1927).
+    """Return the 95% interval of a share (Wilson, 1927).
 
     Unlike the textbook interval it stays within 0..1 and is right for shares
     near 1 and for small groups.
@@ -79,7 +79,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 def share_difference(
     first_hits: int, first_count: int, second_hits: int, second_count: int
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two shares (Newcombe, 1998, method 10).
+    """Return the 95% interval of the difference of two shares (Newcombe, 1998, method 10).
 
     Args:
         first_hits: Right answers in the first group.

@@ -168,7 +168,7 @@ def reliability_table(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for each bin that holds a face: `n`, `predicted` (mean
         probability of female), `observed` (share of women and girls), `low`,
-        `high` (95 % interval of the latter).
+        `high` (95% interval of the latter).
     """
     probability = predictions["p_female"].to_numpy()
     female = predictions["gender"].to_numpy() == 1

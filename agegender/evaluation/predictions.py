@@ -124,13 +124,14 @@ def find_seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
 
     Returns:
         True for each face that must not count, shape (n,); all False when the
-        backbone has no such list.
+        backbone has no such list, or is gone and its list with it, which a
+        fine-tuned run can do without.
     """
-    from agegender.model.weights import find_weights
+    from agegender.model.weights import file_of_project
     from agegender.pretraining.seen import SEEN_NAME, is_seen
 
     # Fine-tuning starts from these weights, so what they have seen stays seen.
-    file = find_weights(run.config.backbone).file
+    file = file_of_project(run.config.backbone)
     seen = None if file is None else file.with_name(SEEN_NAME)
     if split == "train" or seen is None or not seen.exists():
         return np.zeros(len(faces), bool)

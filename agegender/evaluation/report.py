@@ -234,9 +234,9 @@ def _sections(evaluation: _Evaluation, figures: Path) -> list[Section]:
                 *(
                     draw(f"age_error_by_{by}", plots.plot_age_error(metrics, by), caption)
                     for by, caption in (
-                        ("band", "Error by age band; lines are 95 % intervals."),
-                        ("decade", "Error by decade; lines are 95 % intervals."),
-                        ("race", "Error by race group; lines are 95 % intervals."),
+                        ("band", "Error by age band; lines are 95% intervals."),
+                        ("decade", "Error by decade; lines are 95% intervals."),
+                        ("race", "Error by race group; lines are 95% intervals."),
                     )
                 ),
             ],
@@ -257,7 +257,7 @@ def _sections(evaluation: _Evaluation, figures: Path) -> list[Section]:
                 draw(
                     "gender_confusion_matrix",
                     plots.plot_confusion(metrics),
-                    "Each row is a true gender and adds up to 100 %.",
+                    "Each row is a true gender and adds up to 100%.",
                 ),
                 draw(
                     "gender_roc",
@@ -275,9 +275,9 @@ def _sections(evaluation: _Evaluation, figures: Path) -> list[Section]:
                         f"gender_accuracy_by_{by}", plots.plot_gender_accuracy(metrics, by), caption
                     )
                     for by, caption in (
-                        ("band", "Accuracy by age band; lines are 95 % intervals."),
-                        ("decade", "Accuracy by decade; lines are 95 % intervals."),
-                        ("race", "Accuracy by race group; lines are 95 % intervals."),
+                        ("band", "Accuracy by age band; lines are 95% intervals."),
+                        ("decade", "Accuracy by decade; lines are 95% intervals."),
+                        ("race", "Accuracy by race group; lines are 95% intervals."),
                     )
                 ),
             ],
@@ -365,7 +365,7 @@ def _headlines(metrics: dict[str, Any]) -> list[Headline]:
             years(age["mae"]),
             "years",
             [
-                f"95 %: {year_range(age['mae_ci95'])}",
+                f"95%: {year_range(age['mae_ci95'])}",
                 f"no skill (always {age['floor_age']:.0f}): {years(age['floor_mae'])}",
             ],
         ),
@@ -380,7 +380,7 @@ def _headlines(metrics: dict[str, Any]) -> list[Headline]:
             percent(gender["accuracy"]),
             "",
             [
-                f"95 %: {percent_range(gender['accuracy_ci95'])}",
+                f"95%: {percent_range(gender['accuracy_ci95'])}",
                 f"{always}: {percent(gender['floor_accuracy'])}",
             ],
         ),
@@ -389,7 +389,7 @@ def _headlines(metrics: dict[str, Any]) -> list[Headline]:
             percent(gender["adult_accuracy"]),
             "",
             [
-                f"95 %: {percent_range(gender['adult_accuracy_ci95'])}",
+                f"95%: {percent_range(gender['adult_accuracy_ci95'])}",
                 f"{always}: {percent(gender['adult_floor_accuracy'])}",
             ],
         ),

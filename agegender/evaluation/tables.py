@@ -47,7 +47,7 @@ def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:
         metrics: What `compute_metrics` returned.
 
     Returns:
-        Text: `Figure`, `Faces`, `Value`, `95 % interval`, `No skill`.
+        Text: `Figure`, `Faces`, `Value`, `95% interval`, `No skill`.
     """
     age, gender, count = metrics["age"], metrics["gender"], metrics["n"]
     young, old = age["by_range"]["0-12"], age["by_range"]["51+"]
@@ -80,7 +80,7 @@ def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:
     if gap is not None:
         name = f"Largest gap in gender accuracy by race group ({gap['best']} over {gap['worst']})"
         rows.append((name, count, percent(gap["gap"]), percent_range(gap["gap_ci95"]), ""))
-    return pd.DataFrame(rows, columns=["Figure", "Faces", "Value", "95 % interval", "No skill"])
+    return pd.DataFrame(rows, columns=["Figure", "Faces", "Value", "95% interval", "No skill"])
 
 
 def age_breakdown(metrics: dict[str, Any], by: str) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def age_breakdown(metrics: dict[str, Any], by: str) -> pd.DataFrame:
         )
         for name, group in metrics["age"][f"by_{by}"].items()
     ]
-    columns = ["Faces", "MAE", "95 % interval", "Median error", "Bias", f"CS@{CS_YEARS}"]
+    columns = ["Faces", "MAE", "95% interval", "Median error", "Bias", f"CS@{CS_YEARS}"]
     return pd.DataFrame(rows, columns=[GROUP_TITLES[by], *columns, "No skill"])
 
 
@@ -124,7 +124,7 @@ def gender_breakdown(metrics: dict[str, Any], by: str) -> pd.DataFrame:
         )
         for name, group in metrics["gender"][f"by_{by}"].items()
     ]
-    columns = [GROUP_TITLES[by], "Faces", "Accuracy", "95 % interval", "No skill"]
+    columns = [GROUP_TITLES[by], "Faces", "Accuracy", "95% interval", "No skill"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -77,7 +77,7 @@ def explain_pictures(
         explanation = predictor.explain(content)
         face = predictor.display_face(content)
         shown = {"face": face} | explanation_pictures(face, explanation, opacity=opacity)
-        files = {f"{label}.png": _png(rgb) for label, rgb in shown.items()}
+        files = {f"{label}.png": png_bytes(rgb) for label, rgb in shown.items()}
         figure = plot_explanation(face, explanation, title=describe(prediction), opacity=opacity)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=FIGURE_DPI)
@@ -85,11 +85,20 @@ def explain_pictures(
         yield ExplainedPicture(PredictionRow(name, prediction=prediction), files)
 
 
+def png_bytes(rgb: NDArray[np.uint8]) -> bytes:
+    """Encode a picture as PNG.
+
+    Args:
+        rgb: uint8, shape (height, width, 3).
+    """
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG")
+    return file.getvalue()
+
+
 def describe(prediction: Prediction) -> str:
-    """Put a prediction into words, as "31 years, female (97 %)"."""
-    return f"{prediction.age:.0f} years, {prediction.gender} ({prediction.confidence:.0%})".replace(
-        "%", " %"
-    )
+    """Put a prediction into words, as "31 years, female (97%)"."""
+    return f"{prediction.age:.0f} years, {prediction.gender} ({prediction.confidence:.0%})"
 
 
 def write_folder(explained: Iterable[ExplainedPicture], folder: Path) -> Iterator[PredictionRow]:
@@ -210,13 +219,6 @@ def _check_parity(predictor: Predictor, exported: Any, path: Path) -> None:
                 f"{path.name} was not written: read back, it answers {ages[number]:.2f} years "
                 f"where the model answers {expected.age:.2f}; install the pinned requirements."
             )
-
-
-def _png(rgb: NDArray[np.uint8]) -> bytes:
-    """Encode a picture as PNG."""
-    file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "PNG")
-    return file.getvalue()
 
 
 class _Names:

@@ -92,8 +92,8 @@ def test_pictures_of_every_map() -> None:
 
 
 def test_figure_has_a_panel_per_map() -> None:
-    figure = plot_explanation(RGB, explanation(), title="31 years, male (97 %)")
+    figure = plot_explanation(RGB, explanation(), title="31 years, male (97%)")
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["Face", "Age", "Speaks for male", "Speaks for female"]
     [answer] = [text for axes in figure.axes for text in axes.texts]
-    assert answer.get_text() == "31 years, male (97 %)"
+    assert answer.get_text() == "31 years, male (97%)"

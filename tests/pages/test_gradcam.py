@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from agegender.config import demo_dataset_dir
+from agegender.dataset.dataset import open_dataset
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
 
@@ -17,13 +19,17 @@ def test_gradcam_without_a_model_leads_to_training(open_page: OpenPage, demo_fac
     assert "no trained model yet" in text_of(open_page("gradcam"))
 
 
-def test_a_test_face_is_explained_by_both_heads(open_page: OpenPage, shared_run: Run) -> None:
+def test_a_validation_face_is_explained_by_both_heads(open_page: OpenPage, shared_run: Run) -> None:
     at = open_page("gradcam")
     said = text_of(at)
     assert "**Age: " in said
     assert "male: " in said.lower()
     assert "labelled" in said
     assert "random weights" in said
+    validation = set(open_dataset(demo_dataset_dir()).of("validation")["file"])
+    picks = {button.key.removeprefix("pick-") for button in at.button if "pick-" in button.key}
+    assert picks
+    assert picks <= validation
     names = [button.label for button in at.download_button]
     assert names == ["Age map", "Gender map", "All three side by side"]
 

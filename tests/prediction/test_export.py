@@ -50,7 +50,7 @@ UNREAD = ExplainedPicture(PredictionRow("bad.jpg", error="bad.jpg: no picture"))
 
 
 def test_words_for_a_prediction() -> None:
-    assert describe(Prediction(30.6, 0.03)) == "31 years, male (97 %)"
+    assert describe(Prediction(30.6, 0.03)) == "31 years, male (97%)"
 
 
 def test_picture_comes_with_all_its_files(predictor: Predictor, faces: list[np.ndarray]) -> None:

@@ -119,7 +119,7 @@ def error_chart(predictions: pd.DataFrame) -> Any:
 
 
 def age_error_chart(metrics: dict[str, Any], by: str) -> Any:
-    """Draw the mean absolute age error of groups, with 95 % intervals and floors.
+    """Draw the mean absolute age error of groups, with 95% intervals and floors.
 
     Args:
         metrics: What `compute_metrics` returned.

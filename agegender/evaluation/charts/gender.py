@@ -22,7 +22,7 @@ from agegender.evaluation.metrics import group_table, reliability_table, roc_tab
 
 
 def gender_accuracy_chart(metrics: dict[str, Any], by: str) -> Any:
-    """Draw the gender accuracy of groups, with 95 % intervals and floors.
+    """Draw the gender accuracy of groups, with 95% intervals and floors.
 
     Args:
         metrics: What `compute_metrics` returned.
@@ -40,7 +40,7 @@ def gender_accuracy_chart(metrics: dict[str, Any], by: str) -> Any:
 
 
 def confusion_chart(metrics: dict[str, Any]) -> Any:
-    """Draw the confusion matrix of gender; rows are the truth and add up to 100 %.
+    """Draw the confusion matrix of gender; rows are the truth and add up to 100%.
 
     Args:
         metrics: What `compute_metrics` returned.
@@ -104,7 +104,7 @@ def roc_chart(predictions: pd.DataFrame) -> Any:
 
 
 def calibration_chart(predictions: pd.DataFrame) -> Any:
-    """Draw how often faces are female against how sure the model was; bars are 95 % intervals.
+    """Draw how often faces are female against how sure the model was; bars are 95% intervals.
 
     Args:
         predictions: As in `compute_metrics`.
@@ -119,8 +119,8 @@ def calibration_chart(predictions: pd.DataFrame) -> Any:
         tooltip=[
             alt.Tooltip("predicted:Q", title="Predicted", format=".0%"),
             alt.Tooltip("observed:Q", title="Observed", format=".0%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".0%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".0%"),
+            alt.Tooltip("low:Q", title="95% from", format=".0%"),
+            alt.Tooltip("high:Q", title="95% to", format=".0%"),
             count_tooltip(),
         ],
     )

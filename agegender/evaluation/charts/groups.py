@@ -40,8 +40,8 @@ def group_chart(
         tooltip=[
             alt.Tooltip("group:N", title=GROUP_TITLES[by]),
             alt.Tooltip(f"{value}:Q", title=title, format=form),
-            alt.Tooltip(f"{value}_low:Q", title="95 % from", format=form),
-            alt.Tooltip(f"{value}_high:Q", title="95 % to", format=form),
+            alt.Tooltip(f"{value}_low:Q", title="95% from", format=form),
+            alt.Tooltip(f"{value}_high:Q", title="95% to", format=form),
             alt.Tooltip(f"floor_{value}:Q", title="No skill", format=form),
             count_tooltip(),
         ],

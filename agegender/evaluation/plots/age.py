@@ -68,7 +68,7 @@ def plot_errors(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
 
 
 def plot_age_error(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
-    """Draw the mean absolute age error of groups, with 95 % intervals and floors.
+    """Draw the mean absolute age error of groups, with 95% intervals and floors.
 
     Args:
         metrics: What `compute_metrics` returned.

@@ -15,7 +15,7 @@ from agegender.evaluation.plots.style import axes, label, percent_ticks
 
 
 def plot_gender_accuracy(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
-    """Draw the gender accuracy of groups, with 95 % intervals and floors.
+    """Draw the gender accuracy of groups, with 95% intervals and floors.
 
     Args:
         metrics: What `compute_metrics` returned.
@@ -36,7 +36,7 @@ def plot_gender_accuracy(metrics: dict[str, Any], by: str, *, ax: Any = None) ->
 
 
 def plot_confusion(metrics: dict[str, Any], *, ax: Any = None) -> Figure:
-    """Draw the confusion matrix of gender; rows are the truth and add up to 100 %.
+    """Draw the confusion matrix of gender; rows are the truth and add up to 100%.
 
     Args:
         metrics: What `compute_metrics` returned.
@@ -79,7 +79,7 @@ def plot_roc(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
 
 
 def plot_calibration(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
-    """Draw how often faces are female against how sure the model was; bars are 95 % intervals.
+    """Draw how often faces are female against how sure the model was; bars are 95% intervals.
 
     Args:
         predictions: As in `compute_metrics`.
@@ -95,7 +95,7 @@ def plot_calibration(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
 
 
 def _shares(ax: Any, title: str, x: str, y: str) -> Figure:
-    """Give both axes 0 to 100 %."""
+    """Give both axes 0 to 100%."""
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     percent_ticks(ax.xaxis)
     percent_ticks(ax.yaxis)
