@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-import requests
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -33,6 +30,7 @@ from agegender.model.weights import default_weights  # noqa: E402
 from agegender.training.config import TrainConfig  # noqa: E402
 from agegender.training.runs import create_run  # noqa: E402
 from agegender.training.trainer import train  # noqa: E402
+from tests.browser import CHROMIUM_OPTIONS, find_chromium, wait_for_app  # noqa: E402
 
 OUTPUT = PROJECT / "docs" / "screenshots"
 
@@ -49,16 +47,6 @@ WIDTH = 1440
 TALLEST = 1500
 COLORS = 128
 """A palette keeps the files small; the pages have few colours besides the faces'."""
-
-BROWSER_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -97,7 +85,7 @@ def photograph(page: Page, address: str, name: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make every picture."""
     args = build_parser().parse_args(argv)
-    program = shutil.which("chromium")
+    program = find_chromium()
     if program is None:
         print("error: there is no chromium on the path; install it.", file=sys.stderr)
         return 1
@@ -114,9 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         address = f"http://127.0.0.1:{args.port}"
         try:
-            wait_for(address)
+            wait_for_app(address)
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=program, args=BROWSER_OPTIONS)
+                browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_OPTIONS)
                 page = browser.new_page()
                 for name in PAGES:
                     photograph(page, address, name)
@@ -125,18 +113,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             server.send_signal(signal.SIGINT)
             server.wait()
     return 0
-
-
-def wait_for(address: str) -> None:
-    """Wait until the app answers."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            requests.get(f"{address}/_stcore/health", timeout=2).raise_for_status()
-            return
-        except requests.RequestException:
-            time.sleep(0.2)
-    raise TimeoutError(f"the app did not answer at {address} within a minute")
 
 
 if __name__ == "__main__":

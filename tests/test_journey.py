@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from agegender.dataset.synthetic import draw_demo_faces
 from agegender.training.runs import list_runs
+from tests.browser import CHROMIUM_OPTIONS, find_chromium, wait_for_app
 
 playwright_api = pytest.importorskip(
     "playwright.sync_api", reason="needs Playwright for Python (requirements-dev.txt)"
@@ -27,16 +26,6 @@ expect = playwright_api.expect
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 SLOW_MS = 150_000
 """For what starts TensorFlow, on a busy machine."""
 
@@ -44,7 +33,7 @@ SLOW_MS = 150_000
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright_api.Browser]:
     """Start the system's Chromium, or skip."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = find_chromium()
     if program is None:
         pytest.skip("needs a browser: no chromium on the path (apt-get install chromium)")
     with playwright_api.sync_playwright() as playwright:
@@ -69,13 +58,7 @@ def address(workspace: Path) -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                requests.get(f"{address}/_stcore/health", timeout=2).raise_for_status()
-                break
-            except requests.RequestException:
-                time.sleep(0.2)
+        wait_for_app(address)
         yield address
     finally:
         os.killpg(server.pid, signal.SIGTERM)
