@@ -125,6 +125,20 @@ def lasting_name(name: str) -> str:
     return name if path is None else str(path.resolve())
 
 
+def file_of_project(name: str) -> Path | None:
+    """Return the file of weights that this project saved; nothing is read or downloaded.
+
+    Args:
+        name: What `find_weights` takes.
+
+    Returns:
+        The file; None if it is gone, or for weights of another kind.
+    """
+    if name in (IMAGENET, RANDOM):
+        return None
+    return _find_file(str(SHIPPED_FILE) if name == SHIPPED else name)
+
+
 def _find_file(name: str) -> Path | None:
     """Return the file of a name, if there is one."""
     try:

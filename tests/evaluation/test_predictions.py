@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agegender.evaluation.predictions import (
     select_faces,
 )
 from agegender.images import read_image
+from agegender.model.weights import load_backbone, save_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.pretraining.seen import write_seen
 from agegender.training.run import Run
@@ -135,8 +137,8 @@ def test_faces_that_the_backbone_has_seen_do_not_count(
     everything = dataset.of("all")
     known = everything.iloc[::3]
     write_seen(known, tmp_path / "seen.npy")
-    weights = dataclasses.replace(run.weights(), file=tmp_path / "backbone.safetensors")
-    monkeypatch.setattr("agegender.model.weights.find_weights", lambda name: weights)
+    backbone = tmp_path / "backbone.safetensors"
+    monkeypatch.setattr("agegender.model.weights.file_of_project", lambda name: backbone)
     table = predict_faces(run, dataset, "all")
     assert set(table["sha256"]) == set(everything["sha256"]) - set(known["sha256"])
     # Whoever asks for train faces wants to see what was learned.
@@ -144,3 +146,26 @@ def test_faces_that_the_backbone_has_seen_do_not_count(
     write_seen(everything, tmp_path / "seen.npy")
     with pytest.raises(DatasetError, match="was trained on every face"):
         predict_faces(run, dataset, "test")
+
+
+def test_fine_tuned_run_is_evaluated_without_the_backbone_that_it_started_from(
+    trained: Any, tmp_path: Path
+) -> None:
+    run, dataset = trained
+    tuned = Run(tmp_path / "tuned")
+    shutil.copytree(run.folder, tuned.folder)
+    save_weights(
+        load_backbone(run.weights()),
+        tuned.backbone_file,
+        metadata={**dataclasses.asdict(run.weights().spec), "has_skill": False},
+    )
+    description = json.loads((tuned.folder / "heads.json").read_text())
+    description["backbone"]["sha256"] = tuned.chosen_weights().sha256
+    (tuned.folder / "heads.json").write_text(json.dumps(description))
+    gone = dataclasses.replace(run.config, backbone=str(tmp_path / "gone" / "b.safetensors"))
+    (tuned.folder / "config.json").write_text(gone.to_json())
+    assert len(predict_faces(tuned, dataset, "test", limit=2)) == 2
+
+    tuned.backbone_file.unlink()
+    with pytest.raises(ModelNotFoundError, match="no backbone weights"):
+        predict_faces(tuned, dataset, "test", limit=2)

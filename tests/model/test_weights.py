@@ -18,6 +18,7 @@ from agegender.model.weights import (
     assign_weights,
     default_weights,
     fetch_imagenet,
+    file_of_project,
     find_weights,
     lasting_name,
     load_backbone,
@@ -167,6 +168,19 @@ def test_name_of_no_file_is_one_sentence(name):
     assert lasting_name(name) == name
     with pytest.raises(ModelNotFoundError, match="There are no backbone weights"):
         find_weights(name)
+
+
+def test_file_of_weights_is_told_without_reading_or_downloading(tmp_path, monkeypatch):
+    path = tmp_path / "b.safetensors"
+    assert file_of_project(str(path)) is None
+    path.touch()
+    assert file_of_project(str(path)) == path
+    monkeypatch.setattr("agegender.model.weights.SHIPPED_FILE", path)
+    assert file_of_project("shipped") == path
+    monkeypatch.chdir(tmp_path)
+    for name in ("imagenet", "random", "random:32"):
+        (tmp_path / name).mkdir()
+        assert file_of_project(name) is None
 
 
 def test_name_of_a_file_holds_in_any_folder(copied, monkeypatch, tmp_path):

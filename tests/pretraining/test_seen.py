@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from agegender.errors import InvalidModelError
+from agegender.pretraining import seen as seen_module
 from agegender.pretraining.seen import is_seen, write_seen
 
 
@@ -38,3 +39,24 @@ def test_a_damaged_list_is_refused_in_one_sentence(tmp_path: Path, content: byte
     (tmp_path / "seen.npy").write_bytes(content)
     with pytest.raises(InvalidModelError, match=r"seen\.npy cannot be read"):
         is_seen(faces(1, 1), tmp_path / "seen.npy")
+
+
+def test_faces_are_compared_once_until_the_list_or_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    compare = seen_module._compare
+    monkeypatch.setattr(seen_module, "_compare", lambda *args: compared.append(1) or compare(*args))
+    path, train = tmp_path / "seen.npy", faces(20, 1)
+    write_seen(train.head(10), path)
+    is_seen(train, path)[:] = True
+    assert is_seen(train, path).sum() == 10
+    assert len(compared) == 1
+    assert is_seen(train.tail(5), path).sum() == 0
+    assert len(compared) == 2
+    write_seen(train, path)
+    assert is_seen(train, path).all()
+    assert len(compared) == 3
+    for seed in range(2, 20):
+        is_seen(faces(1, seed), path)
+    assert len(seen_module._kept) <= seen_module._MAX_KEPT
