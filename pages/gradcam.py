@@ -10,7 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from agegender.config import GENDER_NAMES
-from agegender.images import picture_suffixes, read_image
+from agegender.images import read_image
 from agegender.training.runs import Run
 from pages import shared
 
@@ -72,7 +72,7 @@ def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
     """Take one picture from the visitor; it stays in memory and is not kept."""
     upload = st.file_uploader(
         "A picture of one face",
-        type=sorted(picture_suffixes()),
+        type=shared.picture_types(),
         help="It is taken as a face crop: the centre square is what the model sees.",
     )
     st.caption("The picture stays in memory and is not kept.")

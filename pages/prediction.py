@@ -14,7 +14,6 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from agegender.errors import InvalidImageError
-from agegender.images import picture_suffixes
 from agegender.prediction.sources import Picture, iter_pictures
 from agegender.training.runs import Run
 from pages import shared
@@ -72,7 +71,7 @@ def take_pictures() -> list[UploadedFile]:
     else:
         uploads = st.file_uploader(
             "One or more pictures, or a ZIP of them",
-            type=[*sorted(picture_suffixes()), ".zip"],
+            type=[*shared.picture_types(), ".zip"],
             accept_multiple_files=True,
             help="JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF.",
         )

@@ -321,6 +321,20 @@ def need_run() -> Run:
     return runs[chosen]
 
 
+# -- Uploads ---------------------------------------------------------------------
+
+
+def picture_types() -> list[str]:
+    """Return the endings of pictures that can be read, for an upload field.
+
+    The field has room for the first of them only: those are the usual ones.
+    """
+    from agegender.images import picture_suffixes
+
+    usual = [".jpg", ".jpeg", ".png", ".webp", ".heic", ".tiff", ".bmp", ".gif"]
+    return [*usual, *sorted(picture_suffixes().difference(usual))]
+
+
 # -- Numbers as a person would say them ------------------------------------------
 
 

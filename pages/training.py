@@ -116,7 +116,7 @@ def choose_settings(dataset: Dataset) -> TrainConfig | None:
         MAX_EPOCHS,
         usual.epochs,
         help="Passes over the train faces. The heads learn on kept features, so an epoch takes "
-        "about a second. The best epoch is kept.",
+        "a few seconds at most. The best epoch is kept.",
     )
     batch_size = second.select_slider(
         "Batch size",
