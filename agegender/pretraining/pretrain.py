@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from agegender.config import ADULT_AGE_YEARS, workspace_dir
 from agegender.errors import RunError
+from agegender.model.answer import answered_gender, probability_of_female
 from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
 from agegender.pretraining.pixels import batches, frame_side, load_pixels, prefetch
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
@@ -124,7 +125,8 @@ def evaluate_network(
         ages.append(np.mean([np.asarray(output["age"]) for output in outputs], axis=0))
         genders.append(np.mean([np.asarray(output["gender"]) for output in outputs], axis=0))
     age = np.concatenate(ages) @ np.arange(AGE_CLASSES)
-    correct = np.concatenate(genders).argmax(axis=1) == samples["gender"].to_numpy()
+    answered = answered_gender(probability_of_female(np.concatenate(genders)))
+    correct = answered == samples["gender"].to_numpy()
     adult = samples["age"].to_numpy() >= ADULT_AGE_YEARS
     return {
         "age_mae": float(np.abs(age - samples["age"].to_numpy()).mean()),
@@ -148,7 +150,8 @@ def pretrain(
         on_epoch: Called with each new row of `metrics.csv`.
         on_step: Called with (step, all steps, loss) after each step.
         should_stop: Asked after each step; when true, a checkpoint is written
-            and the function returns.
+            (after an epoch's last step, its row as well) and the function
+            returns.
 
     Returns:
         True when the recipe is done, False when it was stopped.
@@ -202,7 +205,8 @@ def _train(
             continue
         size, side = epoch.stage.size, frame_side(epoch.stage.size, recipe.crop)
         pixels = load_pixels(train, side, pretraining.folder / f"train-{side}.npy")
-        losses = []
+        losses: list[float] = []
+        stopping = False
         for images, labels, weights in prefetch(
             batches(train, pixels, epoch, seed=recipe.seed, skip=step - epoch.first_step)
         ):
@@ -210,6 +214,9 @@ def _train(
             step += 1
             on_step(step, total, losses[-1])
             stopping = should_stop()
+            if step == epoch.first_step + epoch.steps:
+                # Saved below, with its row: resumed from here, it would never get one.
+                continue
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 save_checkpoint(network, pretraining.checkpoint)
                 saved = time.monotonic()
@@ -226,7 +233,10 @@ def _train(
         # and its row, where the other order would lose the row.
         _append_row(pretraining.metrics_file, row)
         save_checkpoint(network, pretraining.checkpoint)
+        saved = time.monotonic()
         on_epoch(row)
+        if stopping and step < total:
+            return False
     return True
 
 

@@ -117,6 +117,33 @@ def test_a_stopped_pretraining_goes_on_where_it_was(
     assert metrics["age_mae"].between(0, 100).all()
 
 
+@pytest.mark.usefixtures("small_network")
+def test_an_epoch_is_saved_with_its_row_or_not_at_all(
+    pretraining: Pretraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every step is late for a checkpoint, and a kill comes before the epoch's row.
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", -1)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_append_row", kill)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(pretraining)
+    steps: list[int] = []
+    # This time a stop comes with the epoch's last step.
+    stopped_at_its_end = not pretrain(
+        pretraining, on_step=lambda step, *_: steps.append(step), should_stop=lambda: True
+    )
+    assert stopped_at_its_end
+    assert steps == [3]
+    assert pd.read_csv(pretraining.metrics_file)["epoch"].tolist() == [1]
+    assert pretrain(pretraining, on_step=lambda step, *_: steps.append(step))
+    assert steps == [3, 4, 5, 6]
+    assert pd.read_csv(pretraining.metrics_file)["epoch"].tolist() == [1, 2]
+
+
+def kill(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
