@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from agegender.config import SHIPPED_DIR
-from agegender.errors import ModelNotFoundError, StoppedError
+from agegender.errors import ModelNotFoundError, RunError, StoppedError
 from agegender.model.architecture import build_backbone
 from agegender.model.weights import SHIPPED, SHIPPED_FILE, float32_policy, save_weights
 from agegender.pretraining.network import build_network
@@ -60,6 +61,7 @@ def ship(
 
     Raises:
         ModelNotFoundError: If there is no checkpoint yet.
+        RunError: If it is not known what it has seen, or no epoch is done.
         StoppedError: If the heads' training was stopped.
         AgeGenderError: Whatever makes the heads' training fail.
     """
@@ -67,6 +69,7 @@ def ship(
         raise ModelNotFoundError(
             f"{pretraining.folder} has no checkpoint yet; run `python -m agegender pretrain` first."
         )
+    _check(pretraining)
     with replacing(destination) as part:
         part.mkdir()
         weights = part / SHIPPED_FILE.name
@@ -76,8 +79,7 @@ def ship(
             dtype="float16",
             metadata=_describe(pretraining),
         )
-        samples = pd.read_parquet(pretraining.samples_file)
-        write_seen(samples[samples["split"] == "train"], part / SEEN_NAME)
+        write_seen(_train_faces(pretraining), part / SEEN_NAME)
 
         run = create_run(TrainConfig(dataset=str(dataset), backbone=str(weights)))
         try:
@@ -94,6 +96,36 @@ def ship(
             # It cannot be resumed: its backbone goes to another place or is gone.
             delete_run(run)
     return destination
+
+
+def _check(pretraining: Pretraining) -> None:
+    """Refuse a pretraining that cannot say what it has seen, before any work is done."""
+    for file in (
+        pretraining.samples_file,
+        pretraining.excluded_file,
+        pretraining.metrics_file,
+    ):
+        if not file.exists():
+            raise RunError(
+                f"{pretraining.folder} cannot be shipped: {file.name} is missing; pretrain until "
+                "an epoch is done, or anew under another name."
+            )
+    missing = {"sha256", "phash", "source", "split"} - set(
+        pq.read_schema(pretraining.samples_file).names
+    )
+    if missing:
+        raise RunError(
+            f"{pretraining.samples_file} has no column {', '.join(sorted(missing))}, so it cannot "
+            "be told which faces the weights have seen; pretrain anew under another name."
+        )
+
+
+def _train_faces(pretraining: Pretraining) -> pd.DataFrame:
+    """Return the samples that the recipe trains on: a set that no stage uses is none."""
+    stages = pretraining.recipe.stages
+    sources = {source for stage in stages if stage.epochs for source in stage.sources}
+    samples = pd.read_parquet(pretraining.samples_file)
+    return samples[(samples["split"] == "train") & samples["source"].isin(sources)]
 
 
 def trained_backbone(pretraining: Pretraining) -> Any:
@@ -118,8 +150,7 @@ def trained_backbone(pretraining: Pretraining) -> Any:
 def _describe(pretraining: Pretraining) -> dict[str, Any]:
     """Say how the weights came to be, for the JSON beside them."""
     recipe = pretraining.recipe
-    samples = pd.read_parquet(pretraining.samples_file)
-    train_faces = samples.loc[samples["split"] == "train", "source"].value_counts()
+    train_faces = _train_faces(pretraining)["source"].value_counts()
     curve = pd.read_csv(pretraining.metrics_file)
     return {
         "size": recipe.stages[-1].size,

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from agegender.dataset.dataset import open_dataset
-from agegender.errors import ModelNotFoundError
+from agegender.errors import ModelNotFoundError, RunError
 from agegender.model.weights import find_weights
 from agegender.pretraining.network import build_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
 from agegender.pretraining.seen import is_seen
-from agegender.pretraining.ship import ship
+from agegender.pretraining.ship import _train_faces, ship
 from agegender.training.runs import list_runs
 
 RECIPE = Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),), crop=0.875)
@@ -25,6 +25,41 @@ def test_a_pretraining_without_a_checkpoint_is_not_shipped(tmp_path: Path) -> No
     with pytest.raises(ModelNotFoundError, match="no checkpoint yet"):
         ship(Pretraining(tmp_path), tmp_path, destination=tmp_path / "shipped")
     assert not (tmp_path / "shipped").exists()
+
+
+def test_what_cannot_say_what_it_has_seen_is_not_shipped(
+    make_faces: Callable[..., Path], tmp_path: Path
+) -> None:
+    samples = collect_samples(open_dataset(make_faces(20)), None)
+    pretraining = Pretraining(tmp_path / "pretraining")
+
+    def refusal() -> str:
+        with pytest.raises(RunError) as refused:
+            ship(pretraining, tmp_path, destination=tmp_path / "shipped")
+        assert not (tmp_path / "shipped").exists()
+        return str(refused.value)
+
+    prepare_pretraining(pretraining, RECIPE, samples)
+    pretraining.checkpoint.touch()
+    assert "metrics.csv is missing" in refusal()
+    pretraining.metrics_file.touch()
+    samples.table.drop(columns="phash").to_parquet(pretraining.samples_file)
+    assert "no column phash" in refusal()
+    pretraining.excluded_file.unlink()
+    assert "excluded.json is missing" in refusal()
+
+
+def test_only_sets_that_a_stage_uses_count_as_seen(
+    make_faces: Callable[..., Path], tmp_path: Path
+) -> None:
+    samples = collect_samples(open_dataset(make_faces(20)), None)
+    samples.table.loc[samples.table.index[::2], "source"] = "celeba"
+    pretraining = Pretraining(tmp_path / "pretraining")
+    prepare_pretraining(pretraining, RECIPE, samples)
+    seen = _train_faces(pretraining)
+    assert 0 < len(seen) < len(samples.table)
+    assert set(seen["source"]) == {"utkface"}
+    assert set(seen["split"]) == {"train"}
 
 
 @pytest.mark.slow
