@@ -28,7 +28,7 @@ BOX_SCORE = 0.3
 UPRIGHT_SCORE = 0.6
 """What the detector must give the face turned upright."""
 
-LANDMARK_SCORE = 0.8
+LANDMARK_SCORE = 0.95
 """What the landmark network must give it. Both are set so that pictures without
 faces yield next to none (docs/face-detection.md)."""
 
