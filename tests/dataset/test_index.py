@@ -189,8 +189,9 @@ def test_tries_a_file_again_that_could_not_be_opened(
     assert len(index_folder(folder)[0]) == 2
 
 
+@pytest.mark.parametrize(("killed", "left"), [(False, 2), (True, 3)])
 def test_keeps_what_was_read_before_an_interruption(
-    make_faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    killed: bool, left: int, make_faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_faces(9)
     monkeypatch.setattr(index_module, "SAVE_STEP", 3)
@@ -198,13 +199,16 @@ def test_keeps_what_was_read_before_an_interruption(
 
     def interrupt(done: int, total: int) -> None:
         if done == 7:
+            if killed:
+                # A killed process writes nothing any more.
+                patch.setattr(index_module, "write_table", lambda table, path: None)
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         index_folder(folder, on_progress=interrupt)
     reads = _count_reads(monkeypatch)
     assert len(index_folder(folder)[0]) == 9
-    assert len(reads) == 3
+    assert len(reads) == left
 
 
 def test_reports_progress_up_to_the_end(make_faces: Callable[..., Path]) -> None:
