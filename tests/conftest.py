@@ -29,6 +29,22 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def without_shipped_weights(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hide the shipped weights, so that a test knows which models there are.
+
+    Tests of the shipped weights themselves are marked `shipped`.
+    """
+    if "shipped" in request.keywords:
+        return
+    nothing = tmp_path / "nothing-shipped"
+    monkeypatch.setattr("agegender.model.weights.SHIPPED_FILE", nothing / "backbone.safetensors")
+    monkeypatch.setattr("agegender.training.run.SHIPPED_DIR", nothing)
+    monkeypatch.setattr("agegender.training.runs.SHIPPED_DIR", nothing)
+
+
 @pytest.fixture(scope="session")
 def real_dataset_archive() -> Path:
     """Return the real UTKFace archive, or skip."""

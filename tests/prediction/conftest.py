@@ -13,6 +13,7 @@ from agegender.model.architecture import build_model
 from agegender.model.preprocessing import InputSpec
 from agegender.model.weights import BackboneWeights
 from agegender.prediction.predictor import Predictor
+from agegender.training.run import Run
 
 SIZE = 32
 
@@ -31,6 +32,10 @@ class FakeRun:
 
     def load_model(self) -> Any:
         return self.model
+
+    @property
+    def changed_ns(self) -> int:
+        return Run(self.folder).changed_ns
 
 
 @pytest.fixture(scope="session")
