@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -167,3 +169,21 @@ def test_a_failed_download_says_why(open_page: OpenPage, monkeypatch: pytest.Mon
     choose_way(at, "download")
     at.button[0].click().run()
     assert [error.value for error in at.error] == ["Every source failed; get it by hand."]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "is read-only")]
+)
+def test_a_disk_that_refuses_gets_one_sentence_and_leaves_nothing_half(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    at = open_page("dataset")
+    monkeypatch.setattr("os.replace", refuse)
+    at.button[0].click().run()
+    assert not at.exception
+    [error] = [message.value for message in at.error]
+    assert words in error
+    assert not demo_dataset_dir().exists()
