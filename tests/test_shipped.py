@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agegender.config import SHIPPED_DIR
-from agegender.dataset.synthetic import draw_face
+from agegender.dataset.split import draw_split
+from agegender.dataset.utkface import parse_name
+from agegender.errors import DatasetError
+from agegender.images import read_image
 from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights, read_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.training.runs import default_run
@@ -34,12 +40,30 @@ def test_list_of_seen_faces_has_a_row_for_each_train_face() -> None:
     assert len(seen) == sum(description["train_faces"].values())
 
 
+def test_a_first_start_has_a_model() -> None:
+    assert default_run().id == "shipped"
+
+
 @pytest.mark.slow
-def test_a_first_start_has_a_model_that_answers() -> None:
-    run = default_run()
-    assert run.id == "shipped"
-    rng = np.random.default_rng(0)
-    baby, elder = load_predictor(run).predict([draw_face(age, 0, 0, rng) for age in (1, 80)])
-    for prediction in (baby, elder):
-        assert 0 <= prediction.age <= 116
-        assert 0.5 <= prediction.confidence <= 1
+def test_the_shipped_model_has_skill_on_faces_it_has_not_seen(real_dataset_archive: Path) -> None:
+    pictures, ages, genders = [], [], []
+    with tarfile.open(real_dataset_archive) as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            data = b"" if file is None else file.read()
+            if draw_split(hashlib.sha256(data).hexdigest()) != "validation" or not data:
+                continue
+            try:
+                labels = parse_name(Path(member.name).name)
+            except DatasetError:
+                continue
+            pictures.append(data)
+            ages.append(labels.age)
+            genders.append(labels.gender)
+    chosen = np.random.default_rng(0).permutation(len(pictures))[:200]
+    faces = [read_image(pictures[number]) for number in chosen]
+    answers = load_predictor(default_run()).predict(faces)
+    errors = [abs(a.age - ages[number]) for a, number in zip(answers, chosen, strict=True)]
+    right = [(a.p_female >= 0.5) == genders[n] for a, n in zip(answers, chosen, strict=True)]
+    assert np.mean(errors) < 8
+    assert np.mean(right) > 0.85

@@ -162,12 +162,13 @@ def pretrain(
     """
     lock = FileLock(pretraining.folder / "run.lock")
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout as error:
         raise RunError(
             f"{pretraining.folder} is being trained by another process; wait for it or stop it."
         ) from error
-    with lock:
+    # Not `with lock`: that would take it a second time and give it back once.
+    with held:
         return _train(
             pretraining,
             on_epoch or (lambda row: None),
