@@ -40,11 +40,20 @@ class Prediction:
 
     Attributes:
         age: Years, at least 0.
-        p_female: Probability of "female", in [0, 1].
+        p_female: Probability of "female", in [0, 1]; calibrated where the run
+            knows how.
+        age_low: Lower end of the 90% interval of the age, in years; None where
+            the run knows none.
+        age_high: Its upper end.
+        unfamiliar: Whether the face is unlike those that the model learned
+            from; None where the run cannot tell.
     """
 
     age: float
     p_female: float
+    age_low: float | None = None
+    age_high: float | None = None
+    unfamiliar: bool | None = None
 
     @property
     def gender(self) -> str:
