@@ -7,39 +7,20 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from agegender import __version__
 from agegender.config import SEED
 from agegender.errors import StorageError
-from agegender.evaluation import plots
-from agegender.evaluation.cards import (
-    explained_cards,
-    face_cards,
-    samples,
-    worst_ages,
-    worst_genders,
-)
-from agegender.evaluation.html import Headline, Section, render_report
-from agegender.evaluation.metrics import CS_YEARS, compute_metrics, training_floors
-from agegender.evaluation.predictions import find_seen, predict_faces, read_test_reads
-from agegender.evaluation.tables import (
-    age_breakdown,
-    all_tables,
-    class_table,
-    gender_breakdown,
-    headline_table,
-    markdown,
-    percent,
-    percent_range,
-    year_range,
-    years,
-)
+from agegender.evaluation.html import render_report
+from agegender.evaluation.metrics import compute_metrics, training_floors
+from agegender.evaluation.predictions import predict_faces, read_test_reads
+from agegender.evaluation.sections import SECTIONS
+from agegender.evaluation.sections.base import Evaluation
+from agegender.evaluation.sections.overview import headlines
+from agegender.evaluation.tables import all_tables, markdown
 from agegender.storage import replacing, write_json
 
 if TYPE_CHECKING:
@@ -54,30 +35,9 @@ RECORD_FILE = "report.json"
 METRICS_FILE = "metrics.json"
 PAGE_FILE = "report.html"
 
-SAMPLE_CARDS = 8
-WORST_CARDS = 12
-
 PNG_DPI = 160
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    """All that the report's files are made from."""
-
-    run: Run
-    dataset: Dataset
-    split: str
-    limit: int | None
-    seed: int
-    predictions: pd.DataFrame
-    metrics: dict[str, Any]
-
-    def count_seen(self) -> int:
-        """Count the split's faces that do not count, since the backbone knows them."""
-        faces = self.dataset.of(self.split)
-        return int(find_seen(self.run, faces, self.split).sum())
 
 
 def write_report(
@@ -121,7 +81,7 @@ def write_report(
         run, dataset, split, limit=limit, seed=seed, on_progress=on_progress
     )
     metrics = compute_metrics(predictions, floors=training_floors(dataset), seed=seed)
-    evaluation = _Evaluation(run, dataset, split, limit, seed, predictions, metrics)
+    evaluation = Evaluation(run, dataset, split, limit, seed, predictions, metrics)
     with replacing(output) as part:
         part.mkdir()
         _write_files(part, evaluation)
@@ -158,7 +118,7 @@ def check_output(output: Path) -> None:
         )
 
 
-def _write_files(folder: Path, evaluation: _Evaluation) -> None:
+def _write_files(folder: Path, evaluation: Evaluation) -> None:
     metrics, predictions = evaluation.metrics, evaluation.predictions
     about = _about(evaluation)
     write_json(folder / METRICS_FILE, metrics)
@@ -168,12 +128,16 @@ def _write_files(folder: Path, evaluation: _Evaluation) -> None:
         numbers.to_csv(folder / "tables" / f"{name}.csv", index=False)
         (folder / "tables" / f"{name}.md").write_text(markdown(text), encoding="utf-8")
     (folder / "figures").mkdir()
-    sections = _sections(evaluation, folder / "figures")
+
+    def draw(name: str, figure: Figure, caption: str) -> tuple[str, str]:
+        return _save(figure, folder / "figures", name), caption
+
+    sections = [section for make in SECTIONS for section in make(evaluation, draw)]
     page = render_report(
         title="How well age and gender are told",
         lead=_lead(evaluation),
         banners=_banners(evaluation),
-        headlines=_headlines(metrics),
+        headlines=headlines(metrics),
         sections=sections,
         about=about,
     )
@@ -196,212 +160,7 @@ def _save(figure: Figure, folder: Path, name: str) -> str:
     return text
 
 
-def _sections(evaluation: _Evaluation, figures: Path) -> list[Section]:
-    """Draw every figure and put the page's parts together."""
-    predictions, metrics = evaluation.predictions, evaluation.metrics
-
-    def draw(name: str, figure: Figure, caption: str) -> tuple[str, str]:
-        return _save(figure, figures, name), caption
-
-    sections = [
-        Section(
-            "At a glance",
-            "Every figure stands beside what an answerer with no skill reaches, who says the "
-            "median age and the more frequent gender of the training faces to everyone.",
-            tables=[("All faces", headline_table(metrics))],
-        ),
-        *_samples(evaluation, figures),
-        Section(
-            "Age",
-            "Ages are predicted in years. The mean absolute error (MAE) is the usual yardstick; "
-            "the bias says whether faces are taken for older (+) or younger (-) than they are.",
-            figures=[
-                draw(
-                    "age_scatter",
-                    plots.plot_age_scatter(predictions),
-                    "On the dashed line the predicted age is the true one.",
-                ),
-                draw(
-                    "age_errors",
-                    plots.plot_errors(predictions),
-                    "Right of the dashed line faces are taken for older than they are.",
-                ),
-                draw(
-                    "age_residuals",
-                    plots.plot_residuals(predictions),
-                    "The dark line is the mean error of each decade.",
-                ),
-                *(
-                    draw(f"age_error_by_{by}", plots.plot_age_error(metrics, by), caption)
-                    for by, caption in (
-                        ("band", "Error by age band; lines are 95% intervals."),
-                        ("decade", "Error by decade; lines are 95% intervals."),
-                        ("race", "Error by race group; lines are 95% intervals."),
-                    )
-                ),
-            ],
-            tables=[
-                (f"Age, by {words}", age_breakdown(metrics, by))
-                for by, words in (
-                    ("band", "age band"),
-                    ("decade", "decade"),
-                    ("race", "race group"),
-                )
-            ],
-        ),
-        Section(
-            "Gender",
-            "The answer is the gender with the larger probability. Intervals of accuracies are "
-            "Wilson's.",
-            figures=[
-                draw(
-                    "gender_confusion_matrix",
-                    plots.plot_confusion(metrics),
-                    "Each row is a true gender and adds up to 100%.",
-                ),
-                draw(
-                    "gender_roc",
-                    plots.plot_roc(predictions),
-                    "How many males are called female for every share of females found; the "
-                    f"area under the curve is {_auc(metrics)}.",
-                ),
-                draw(
-                    "gender_calibration",
-                    plots.plot_calibration(predictions),
-                    "On the dashed line the model is as sure as it is right.",
-                ),
-                *(
-                    draw(
-                        f"gender_accuracy_by_{by}", plots.plot_gender_accuracy(metrics, by), caption
-                    )
-                    for by, caption in (
-                        ("band", "Accuracy by age band; lines are 95% intervals."),
-                        ("decade", "Accuracy by decade; lines are 95% intervals."),
-                        ("race", "Accuracy by race group; lines are 95% intervals."),
-                    )
-                ),
-            ],
-            tables=[
-                ("By true gender", class_table(metrics)),
-                *(
-                    (f"Accuracy, by {words}", gender_breakdown(metrics, by))
-                    for by, words in (
-                        ("band", "age band"),
-                        ("race", "race group"),
-                        ("race_and_gender", "race group and gender"),
-                    )
-                ),
-            ],
-        ),
-        *_mistakes(evaluation, figures),
-        Section(
-            "The faces",
-            "Who was evaluated, by their labels. Groups with few faces have wide intervals.",
-            figures=[
-                draw("faces_age", plots.plot_age(predictions), "Ages, by gender."),
-                draw("faces_balance", plots.plot_balance(predictions), "Age bands, by gender."),
-                draw("faces_race", plots.plot_race(predictions), "Race groups."),
-            ],
-        ),
-    ]
-    history = evaluation.run.metrics()
-    if not history.empty:
-        curves = [
-            draw(f"training_{measure}", plots.plot_training(history, measure), caption)
-            for measure, caption in (
-                ("loss", "The weighted sum of both heads' losses."),
-                ("age_mae", "Mean absolute age error."),
-                ("gender_accuracy", "Share of faces with the right gender."),
-            )
-        ]
-        lead = "Each epoch is one pass over the training faces; validation faces decide the end."
-        sections.append(Section("Training", lead, figures=curves))
-    return sections
-
-
-def _samples(evaluation: _Evaluation, figures: Path) -> list[Section]:
-    rows = samples(evaluation.predictions, SAMPLE_CARDS, seed=evaluation.seed)
-    cards = explained_cards(evaluation.run, evaluation.dataset.folder, rows)
-    if not cards:
-        return []
-    _save(plots.plot_cards(cards, title="Sample predictions with heatmaps"), figures, "samples")
-    lead = (
-        "Drawn by chance. The first heatmap shows what raises (orange) and what lowers (blue) "
-        "the predicted age, the second what speaks for the predicted gender (Grad-CAM)."
-    )
-    return [Section("Sample predictions", lead, cards=cards)]
-
-
-def _mistakes(evaluation: _Evaluation, figures: Path) -> list[Section]:
-    predictions, crop = evaluation.predictions, evaluation.run.weights().spec.crop
-    sections = []
-    for name, title, rows, lead in (
-        (
-            "worst_ages",
-            "Worst age mistakes",
-            worst_ages(predictions, WORST_CARDS),
-            "The faces whose predicted age is off by most. Some labels are wrong themselves.",
-        ),
-        (
-            "worst_genders",
-            "Worst gender mistakes",
-            worst_genders(predictions, WORST_CARDS),
-            "The faces for which the wrong gender was the surest answer.",
-        ),
-    ):
-        cards = face_cards(evaluation.dataset.folder, rows, crop)
-        if cards:
-            _save(plots.plot_cards(cards, title=title), figures, name)
-            sections.append(Section(title, lead, cards=cards))
-    return sections
-
-
-def _headlines(metrics: dict[str, Any]) -> list[Headline]:
-    age, gender = metrics["age"], metrics["gender"]
-    always = f"no skill (always {gender['floor_gender']})"
-    return [
-        Headline(
-            "Mean absolute age error",
-            years(age["mae"]),
-            "years",
-            [
-                f"95%: {year_range(age['mae_ci95'])}",
-                f"no skill (always {age['floor_age']:.0f}): {years(age['floor_mae'])}",
-            ],
-        ),
-        Headline(
-            f"Within {CS_YEARS} years",
-            percent(age["cs5"]),
-            "",
-            [f"CS@{CS_YEARS}", f"median error: {years(age['median_error'])} years"],
-        ),
-        Headline(
-            "Gender accuracy",
-            percent(gender["accuracy"]),
-            "",
-            [
-                f"95%: {percent_range(gender['accuracy_ci95'])}",
-                f"{always}: {percent(gender['floor_accuracy'])}",
-            ],
-        ),
-        Headline(
-            "Gender accuracy, adults",
-            percent(gender["adult_accuracy"]),
-            "",
-            [
-                f"95%: {percent_range(gender['adult_accuracy_ci95'])}",
-                f"{always}: {percent(gender['adult_floor_accuracy'])}",
-            ],
-        ),
-    ]
-
-
-def _auc(metrics: dict[str, Any]) -> str:
-    auc = metrics["gender"]["auc"]
-    return "not defined for one gender" if auc is None else f"{auc:.3f}"
-
-
-def _lead(evaluation: _Evaluation) -> str:
+def _lead(evaluation: Evaluation) -> str:
     faces = "faces of all splits" if evaluation.split == "all" else f"{evaluation.split} faces"
     return (
         f"Run {evaluation.run.id} on {evaluation.metrics['n']:,} {faces} of "
@@ -409,7 +168,7 @@ def _lead(evaluation: _Evaluation) -> str:
     )
 
 
-def _banners(evaluation: _Evaluation) -> list[str]:
+def _banners(evaluation: Evaluation) -> list[str]:
     """Say what keeps the figures from meaning what they seem to."""
     banners = []
     if not evaluation.run.weights().has_skill:
@@ -434,7 +193,7 @@ def _banners(evaluation: _Evaluation) -> list[str]:
     return banners
 
 
-def _about(evaluation: _Evaluation) -> dict[str, str]:
+def _about(evaluation: Evaluation) -> dict[str, str]:
     """Say how the figures came about, for the page and for whoever repeats them."""
     run, dataset = evaluation.run, evaluation.dataset
     weights = run.weights()

@@ -1,0 +1,18 @@
+"""The sections of the report's page, a module each, and their order."""
+
+from collections.abc import Callable
+
+from agegender.evaluation.html import Section
+from agegender.evaluation.sections import age, faces, gender, overview, pictures, training
+from agegender.evaluation.sections.base import Draw, Evaluation
+
+SECTIONS: tuple[Callable[[Evaluation, Draw], list[Section]], ...] = (
+    overview.sections,
+    pictures.samples_section,
+    age.sections,
+    gender.sections,
+    pictures.mistakes_sections,
+    faces.sections,
+    training.sections,
+)
+"""In the order of the page; one that has nothing to show gives none."""
