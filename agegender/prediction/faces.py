@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from agegender.config import FRAME_SIZE
 from agegender.prediction.alignment import FRAME_LANDMARKS, fit_similarity, move
 from agegender.prediction.boxes import (
     COARSE_SIDE,
@@ -86,6 +87,23 @@ def find_faces(image: NDArray[np.uint8]) -> list[Face]:
         found = _faces_in(clearer, find_turned_boxes(clearer))
         faces = [_enlarge(face, 1 / scale) for face in found]
     return sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
+
+
+def crop_face(image: NDArray[np.uint8]) -> Face:
+    """Return the face that a picture holds if it is a crop in UTKFace's frame.
+
+    Args:
+        image: RGB pixels, uint8, shape (height, width, 3); its centre square is the
+            frame, as for `prepare`.
+
+    Returns:
+        The centre square, with the frame's own landmarks.
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    landmarks = (FRAME_LANDMARKS + 0.5) * (side / FRAME_SIZE) - 0.5 + (left, top)
+    return Face((left, top, side, side), landmarks.astype(np.float32), 1.0)
 
 
 def _faces_in(image: NDArray[np.uint8], boxes: list[Box]) -> list[Face]:
