@@ -64,7 +64,7 @@ def test_report_is_whole_and_self_contained(trained: Any, tmp_path: Path) -> Non
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "render_report", fail)
-        patch.setattr(report, "_sections", lambda *args: [])
+        patch.setattr(report, "SECTIONS", ())
         with pytest.raises(StorageError, match="disk is full"):
             write_report(run, dataset, "validation", output)
         assert (output / "metrics.json").read_bytes() == before
