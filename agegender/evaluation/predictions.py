@@ -183,9 +183,7 @@ def predict_faces(
         write_table(table, path)
     elif on_progress is not None:
         on_progress(len(table), len(table))
-    looked_at = int((table["split"] == "test").sum())
-    if looked_at:
-        _log_test_read(run, TestRead(time.time(), str(dataset.folder), split, looked_at))
+    log_test_read(run, dataset.folder, split, table)
     return table
 
 
@@ -207,16 +205,31 @@ def read_test_reads(run: Run) -> list[TestRead]:
     return reads
 
 
-def _folder(run: Run) -> Path:
+def tables_folder(run: Run) -> Path:
     """Return where tables about a run are kept; the shipped run is not written to."""
     return workspace_dir() / "shipped-run" if run.is_shipped else run.folder
 
 
 def _test_reads_file(run: Run) -> Path:
-    return _folder(run) / "test-reads.jsonl"
+    return tables_folder(run) / "test-reads.jsonl"
 
 
-def _log_test_read(run: Run, read: TestRead) -> None:
+def log_test_read(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> None:
+    """Write down a look at the test split, if it is one.
+
+    Args:
+        run: Whose model was looked at.
+        folder: The dataset folder.
+        split: What was asked for.
+        faces: Those that were looked at, with `split`.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    looked_at = int((faces["split"] == "test").sum())
+    if not looked_at:
+        return
+    read = TestRead(time.time(), str(folder), split, looked_at)
     path = _test_reads_file(run)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,7 +253,7 @@ def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:
     digest.update(run.heads_file.read_bytes())
     labels = faces[["file", "sha256", "split", "age", "gender", "race"]]
     digest.update(labels.to_csv(index=False).encode(errors="surrogateescape"))
-    return _folder(run) / f"predictions-{split}-{digest.hexdigest()[:16]}.parquet"
+    return tables_folder(run) / f"predictions-{split}-{digest.hexdigest()[:16]}.parquet"
 
 
 def _predict(

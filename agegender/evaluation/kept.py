@@ -1,0 +1,58 @@
+"""Results that take minutes, kept part by part: a kill loses one part, a rerun none.
+
+The parts of a measurement are tables in a folder of their own. Its name tells the
+model, the faces and their labels, so that nothing is ever taken for something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from agegender.errors import ModelNotFoundError
+from agegender.evaluation.predictions import tables_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from agegender.training.run import Run
+
+_LABELS = ["file", "sha256", "age", "gender", "race"]
+
+_MODEL_FILES = ("heads.safetensors", "uncertainty.safetensors", "uncertainty.json")
+"""Files of a run that decide its answers, besides the backbone."""
+
+
+def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: str) -> Path:
+    """Return where the parts of a measurement are kept.
+
+    Args:
+        run: The run that is measured.
+        kind: One word for the measurement.
+        split: The split that the faces are of.
+        faces: Those measured, with labels.
+        settings: All else that decides the results, the method's version included.
+
+    Raises:
+        ModelNotFoundError: If the run has no heads yet.
+        InvalidModelError, RunError: If its backbone is not what it was trained on.
+    """
+    if not run.heads_file.exists():
+        raise ModelNotFoundError(
+            f"Run {run.id} has no trained heads ({run.state.status}); resume it, or choose "
+            "another run."
+        )
+    digest = hashlib.sha256(f"{settings}:{run.weights().sha256}:".encode())
+    for name in _MODEL_FILES:
+        file = run.folder / name
+        digest.update(file.read_bytes() if file.exists() else b"none")
+    digest.update(faces[_LABELS].to_csv(index=False).encode(errors="surrogateescape"))
+    return tables_folder(run) / kind / f"{split}-{len(faces)}-{digest.hexdigest()[:16]}"
+
+
+def kept_counts(run: Run, kind: str, split: str) -> list[int]:
+    """Return the numbers of faces that there are results for, of any model, largest first."""
+    folders = (tables_folder(run) / kind).glob(f"{split}-*-*")
+    return sorted({int(folder.name.split("-")[1]) for folder in folders}, reverse=True)
