@@ -8,14 +8,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
 
 from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import RunError
-from agegender.pretraining.pretrain import find_pretraining, prepare_pretraining, pretrain
+from agegender.pretraining.pretrain import (
+    Pretraining,
+    find_pretraining,
+    prepare_pretraining,
+    pretrain,
+)
 from agegender.pretraining.recipe import SHIPPED_RECIPE, Recipe
 from agegender.pretraining.samples import collect_samples
+from agegender.storage import replacing
 
 
 def add_parser(subparsers: Any) -> None:
@@ -60,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
                 f"{row['age_mae']:.2f} years, gender {row['gender_accuracy']:.1%}",
                 file=sys.stdout,
             )
+            draw_curves(pretraining)
 
         done = pretrain(
             pretraining,
@@ -72,6 +80,20 @@ def run(args: argparse.Namespace) -> int:
         return 130
     print(f"done; make it a set of weights with: python -m agegender ship {args.name}")
     return 0
+
+
+def draw_curves(pretraining: Pretraining) -> None:
+    """Draw the validation figures so far beside them.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    # Drawing takes seconds to import, which `--help` need not wait for.
+    from agegender.evaluation.plots.pretraining import plot_pretraining
+
+    figure = plot_pretraining(pd.read_csv(pretraining.metrics_file))
+    with replacing(pretraining.curves_file) as part:
+        figure.savefig(part, format="svg", metadata={"Date": None})
 
 
 def _read_recipe(path: Path) -> Recipe:

@@ -68,6 +68,11 @@ class Pretraining:
         return self.folder / "metrics.csv"
 
     @property
+    def curves_file(self) -> Path:
+        """The same drawn, SVG."""
+        return self.folder / "curves.svg"
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe as it was saved."""
         return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
@@ -208,6 +213,7 @@ def _train(
         pixels = load_pixels(train, side, pretraining.folder / f"train-{side}.npy")
         losses: list[float] = []
         stopping = False
+        began = time.monotonic()
         for images, labels, weights in prefetch(
             batches(train, pixels, epoch, seed=recipe.seed, skip=step - epoch.first_step)
         ):
@@ -229,6 +235,8 @@ def _train(
             "size": size,
             "loss": float(np.mean(losses)),
             **evaluate_network(network, validation, held_out, size),
+            # After a kill, only what was done since.
+            "seconds": time.monotonic() - began,
         }
         # The row comes first: a kill between the two repeats an epoch's end
         # and its row, where the other order would lose the row.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from agegender.pretraining.network import build_network
 from agegender.pretraining.seen import SEEN_NAME, write_seen
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
-from agegender.training.runs import create_run, delete_run
+from agegender.training.runs import create_run, delete_run, versions
 from agegender.training.trainer import train
 
 if TYPE_CHECKING:
@@ -159,5 +160,7 @@ def _describe(pretraining: Pretraining) -> dict[str, Any]:
         "recipe": asdict(recipe),
         "train_faces": {str(name): int(count) for name, count in train_faces.items()},
         "excluded_near_held_out_faces": pretraining.excluded,
-        "epochs": curve.to_dict("records"),
+        "versions": versions(),
+        # By way of JSON, in which an unknown number is null.
+        "epochs": json.loads(curve.to_json(orient="records")),
     }

@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from agegender import __version__
 from agegender.config import PROJECT_DIR, SHIPPED_DIR, SPLIT_VERSION, workspace_dir
+from agegender.dataset.exclusion import read_exclusions
 from agegender.errors import DatasetError, ModelNotFoundError, RunError
 from agegender.model.weights import IMAGENET, find_weights
 from agegender.storage import replacing, storage_errors, write_json, write_text
@@ -72,19 +73,23 @@ def create_run(config: TrainConfig) -> Run:
     """
     now = time.time()
     name = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(2)}"
-    versions = {
+    folder = runs_dir() / name
+    with replacing(folder) as part:
+        part.mkdir()
+        write_text(part / "config.json", config.to_json() + "\n")
+        write_json(part / "versions.json", versions())
+        Run(part).write_state(RunState("running", started=now, phase_started=now, updated=now))
+    return Run(folder)
+
+
+def versions() -> dict[str, str | int]:
+    """Return the versions of all that has a say in what is learned."""
+    return {
         "agegender": __version__,
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
         "split": SPLIT_VERSION,
     }
-    folder = runs_dir() / name
-    with replacing(folder) as part:
-        part.mkdir()
-        write_text(part / "config.json", config.to_json() + "\n")
-        write_json(part / "versions.json", versions)
-        Run(part).write_state(RunState("running", started=now, phase_started=now, updated=now))
-    return Run(folder)
 
 
 def list_runs() -> list[Run]:
@@ -162,7 +167,8 @@ def start_run(config: TrainConfig) -> Run:
         The run, at work.
 
     Raises:
-        DatasetError: If the dataset folder is missing.
+        DatasetError: If the dataset folder is missing, or the exclusion list
+            cannot be read.
         ModelNotFoundError, InvalidModelError: If the backbone is missing or damaged.
         RunError: If another run is at work, or the process does not start.
         StorageError: If the disk refuses.
@@ -180,6 +186,8 @@ def check_inputs(config: TrainConfig) -> None:
     Raises:
         DatasetError, ModelNotFoundError, InvalidModelError: See `start_run`.
     """
+    if config.exclude is not None:
+        read_exclusions(Path(config.exclude))
     if not Path(config.dataset).is_dir():
         raise DatasetError(
             f"There is no dataset folder {config.dataset}; get the faces with "

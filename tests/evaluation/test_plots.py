@@ -75,6 +75,22 @@ def test_training_needs_a_known_curve() -> None:
         plots.plot_training(history, "mood")
 
 
+def test_pretraining_marks_where_the_size_changes() -> None:
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3],
+            "size": [64, 64, 112],
+            "age_mae": [12.0, 9.0, 7.0],
+            "gender_accuracy": [0.7, 0.8, 0.9],
+            "adult_gender_accuracy": [0.75, 0.85, 0.95],
+        }
+    )
+    age, gender = plots.plot_pretraining(history).axes
+    assert [note.get_text() for note in age.texts] == ["64 px", "112 px"]
+    assert [note.xy[0] for note in age.texts] == [1, 3]
+    assert len(gender.lines) == 2 + 2
+
+
 def test_cards_show_truth_and_answer() -> None:
     picture = np.zeros((8, 8, 3), dtype=np.uint8)
     cards = [

@@ -14,6 +14,8 @@ from agegender.evaluation.plots.gender import (
     plot_roc,
 )
 from agegender.evaluation.plots.pictures import FaceCard, plot_cards
+from agegender.evaluation.plots.pretraining import plot_pretraining
+from agegender.evaluation.plots.robustness import plot_robustness
 from agegender.evaluation.plots.training import plot_training
 
 __all__ = [
@@ -27,8 +29,10 @@ __all__ = [
     "plot_confusion",
     "plot_errors",
     "plot_gender_accuracy",
+    "plot_pretraining",
     "plot_race",
     "plot_residuals",
+    "plot_robustness",
     "plot_roc",
     "plot_training",
 ]
