@@ -28,6 +28,17 @@ def choose_run(run_id: str | None) -> Run:
     return default_run() if run_id is None else find_run(run_id)
 
 
+def positive(text: str) -> int:
+    """Read a number of faces.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not a whole number of at least 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
 def tell_worth(run: Run) -> None:
     """Say on stderr what keeps a run's answers and figures from meaning what they seem to."""
     if not run.weights().has_skill:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agegender.commands.choice import add_run_option, choose_run, tell_worth
+from agegender.commands.choice import add_run_option, choose_run, positive, tell_worth
 from agegender.commands.progress import progress_bar
 from agegender.config import SEED, default_dataset_dir
 from agegender.dataset.dataset import Dataset, open_dataset
@@ -69,7 +69,7 @@ def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
         "--split", choices=SPLITS, default=split, help="which faces (default: %(default)s)"
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="at most N faces, drawn by the seed"
+        "--limit", type=positive, metavar="N", help="at most N faces, drawn by the seed"
     )
     parser.add_argument(
         "--seed", type=_seed, default=SEED, metavar="N", help="of all chance (default: %(default)s)"
@@ -117,13 +117,6 @@ def _format(metrics: dict[str, Any]) -> str:
         ("Gender, by race group", gender_breakdown(metrics, "race")),
     ]
     return "\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables).rstrip()
-
-
-def _positive(text: str) -> int:
-    """Check a number of faces."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
 
 
 def _seed(text: str) -> int:

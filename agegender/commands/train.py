@@ -56,6 +56,12 @@ def add_parser(subparsers: Any) -> None:
         default=defaults.backbone,
         help=f"{SHIPPED}, {IMAGENET}, {RANDOM} or a safetensors file (%(default)s)",
     )
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="list of train faces to leave out, as `labels --output` writes it",
+    )
     for name, text in HELP.items():
         default = getattr(defaults, name)
         parser.add_argument(
@@ -81,7 +87,11 @@ def run(args: argparse.Namespace) -> int:
             )
         return work(prepared)
     settings = {setting.name: getattr(args, setting.name) for setting in fields(TrainConfig)}
-    settings |= {"dataset": str(args.dataset.resolve()), "backbone": lasting_name(args.backbone)}
+    settings |= {
+        "dataset": str(args.dataset.resolve()),
+        "backbone": lasting_name(args.backbone),
+        "exclude": None if args.exclude is None else str(args.exclude.resolve()),
+    }
     try:
         config = TrainConfig(**settings)
     except ValueError as error:

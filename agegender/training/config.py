@@ -34,6 +34,8 @@ class TrainConfig:
             the heads; 0 leaves it frozen. Wants a GPU.
         limit: Train on at most this many faces, drawn by the seed, and
             validate on proportionately many; None for all.
+        exclude: A list of train faces to leave out (see `dataset.exclusion`),
+            with its full path; None to leave out none.
         seed: Of all chance.
     """
 
@@ -49,6 +51,7 @@ class TrainConfig:
     patience: int = 8
     fine_tune_epochs: int = 0
     limit: int | None = None
+    exclude: str | None = None
     seed: int = SEED
 
     def __post_init__(self) -> None:

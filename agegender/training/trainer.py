@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.dataset.exclusion import leave_out
 from agegender.errors import DatasetError
 from agegender.model.weights import BackboneWeights, find_weights, save_weights
 from agegender.training.features import Features, load_features
@@ -79,11 +80,14 @@ def train(
 def choose_faces(dataset: Dataset, config: TrainConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose the train and validation faces, all or as many as `config.limit` says.
 
+    What `config.exclude` lists is taken from the train faces alone, so that
+    figures on validation faces mean the same with it and without.
+
     Returns:
         (train faces, validation faces), rows of `dataset.faces`.
 
     Raises:
-        DatasetError: If either is empty.
+        DatasetError: If either is empty, or the list cannot be read.
     """
     splits = {name: dataset.of(name) for name in ("train", "validation")}
     for name, faces in splits.items():
@@ -93,11 +97,25 @@ def choose_faces(dataset: Dataset, config: TrainConfig) -> tuple[pd.DataFrame, p
                 f"the {name} split; add faces."
             )
     train_faces, validation_faces = splits["train"], splits["validation"]
+    if config.exclude is not None:
+        train_faces = leave_out(train_faces, Path(config.exclude))
     if config.limit is not None and config.limit < len(train_faces):
         count = max(1, round(len(validation_faces) * config.limit / len(train_faces)))
         train_faces = _draw(train_faces, config.limit, config.seed)
         validation_faces = _draw(validation_faces, count, config.seed)
     return train_faces, validation_faces
+
+
+def count_excluded(dataset: Dataset, config: TrainConfig) -> int:
+    """Count the train faces that `config.exclude` takes away.
+
+    Raises:
+        DatasetError: If the list cannot be read.
+    """
+    if config.exclude is None:
+        return 0
+    train_faces = dataset.of("train")
+    return len(train_faces) - len(leave_out(train_faces, Path(config.exclude)))
 
 
 def _draw(faces: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
@@ -158,7 +176,8 @@ class _Work:
             on_epoch=note_epoch,
             should_stop=self.reporter.should_stop,
         )
-        return heads, _outcome(history, sorted({*skipped, *features.skipped}))
+        excluded = count_excluded(self.dataset, self.config)
+        return heads, _outcome(history, sorted({*skipped, *features.skipped}), excluded)
 
     def _label(self, faces: pd.DataFrame, features: Features, rows: slice) -> LabeledFeatures:
         """Put labels to the usable features of one split."""
@@ -186,18 +205,21 @@ class _Work:
                 "split_hash": self.dataset.split_hash,
                 "demo": self.dataset.is_demo,
                 "train_faces": len(self.train_faces),
+                "excluded_faces": count_excluded(self.dataset, self.config),
                 "validation_faces": len(self.validation_faces),
             },
         )
 
 
-def _outcome(history: list[dict[str, float]], skipped: list[str]) -> str:
+def _outcome(history: list[dict[str, float]], skipped: list[str], excluded: int) -> str:
     """Say in a sentence or two what came of a training."""
     best = min(history, key=lambda row: row["val_loss"])
     message = (
         f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on validation, "
         f"{best['val_gender_accuracy']:.1%} of genders right."
     )
+    if excluded:
+        message += f" Train faces left out by the exclusion list: {excluded:,}."
     if skipped:
         message += (
             f" Pictures that could not be read and were left out: {len(skipped)}, "

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
 
@@ -14,6 +15,7 @@ from agegender.cli import main
 from agegender.config import workspace_dir
 from agegender.dataset import duplicates, index
 from agegender.dataset.dataset import open_dataset
+from agegender.dataset.exclusion import write_exclusions
 from agegender.errors import DatasetError, RunError, StorageError
 from agegender.model.weights import find_weights, load_backbone
 from agegender.training import features, trainer
@@ -288,3 +290,26 @@ def test_real_faces_train(real_dataset_archive, tmp_path):
     run = create_run(TrainConfig(str(folder), backbone="random:32", epochs=3))
     train(run)
     assert np.isfinite(run.metrics()["val_age_mae"]).all()
+
+
+def test_excluded_faces_are_not_trained_on_and_validation_is_as_it_was(config, tmp_path):
+    dataset = open_dataset(Path(config.dataset))
+    excluded = pd.concat([dataset.of("train").head(5), dataset.of("validation").head(2)])
+    write_exclusions(excluded.assign(reason="wrong"), tmp_path / "wrong.csv")
+    config = replace(config, exclude=str(tmp_path / "wrong.csv"), epochs=1)
+    learned, validated = choose_faces(dataset, config)
+    assert learned["sha256"].tolist() == dataset.of("train")["sha256"].tolist()[5:]
+    assert validated.equals(dataset.of("validation"))
+
+    run = create_run(config)
+    assert train(run).message.endswith("Train faces left out by the exclusion list: 5.")
+    description = json.loads(run.heads_file.with_suffix(".json").read_text())
+    assert description["excluded_faces"] == 5
+    assert description["train_faces"] == len(learned)
+
+
+def test_a_list_that_is_gone_is_refused_before_a_run_is_made(config, capsys):
+    command = ["train", "--dataset", config.dataset, "--backbone", "random:32"]
+    assert main([*command, "--exclude", "gone.csv"]) == 1
+    assert "The exclusion list" in capsys.readouterr().err
+    assert list_runs() == []

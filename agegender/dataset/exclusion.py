@@ -1,0 +1,102 @@
+"""Lists of faces that training leaves out because their labels look wrong.
+
+A list is a CSV file with `file`, `sha256` and `reason`. Only `sha256` decides,
+so that a list holds wherever the same pictures lie and whatever their names
+are; exact copies of a listed picture go with it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from agegender.config import workspace_dir
+from agegender.errors import DatasetError
+from agegender.storage import write_text
+
+COLUMNS = ("file", "sha256", "reason")
+
+
+def exclusions_dir() -> Path:
+    """Return where the app keeps the lists that it offers for training."""
+    return workspace_dir() / "exclusions"
+
+
+def kept_exclusions() -> list[Path]:
+    """Return the lists that the app keeps, by name."""
+    return sorted(exclusions_dir().glob("*.csv"))
+
+
+def exclusions_text(faces: pd.DataFrame) -> str:
+    """Write a list as CSV.
+
+    Args:
+        faces: With `COLUMNS`.
+    """
+    return faces[list(COLUMNS)].to_csv(index=False)
+
+
+def write_exclusions(faces: pd.DataFrame, path: Path) -> None:
+    """Save a list.
+
+    Args:
+        faces: With `COLUMNS`.
+        path: The CSV file.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    write_text(path, exclusions_text(faces))
+
+
+def read_exclusions(path: Path) -> frozenset[str]:
+    """Read which pictures a list names.
+
+    Args:
+        path: A CSV file with the column `sha256`; other columns are passed over.
+
+    Returns:
+        Their SHA-256, in lower case.
+
+    Raises:
+        DatasetError: If it cannot be read, or holds something else.
+    """
+    try:
+        table = pd.read_csv(path, dtype="str", usecols=["sha256"], keep_default_na=False)
+    # What pandas raises on text that is no such table is a ValueError.
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or error) if isinstance(error, OSError) else error
+        raise DatasetError(
+            f"The exclusion list {path} cannot be read ({reason}); name a CSV file with the "
+            "column sha256, as `python -m agegender labels --output FILE` writes it."
+        ) from error
+    hashes = table["sha256"].str.strip().str.lower()
+    wrong = hashes[~hashes.str.fullmatch("[0-9a-f]{64}")]
+    if len(wrong):
+        raise DatasetError(
+            f"The exclusion list {path} is not one: {wrong.iloc[0]!r} in row "
+            f"{wrong.index[0] + 1} is no SHA-256 of 64 hexadecimal digits."
+        )
+    return frozenset(hashes)
+
+
+def leave_out(faces: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Take the listed faces away.
+
+    Args:
+        faces: Train faces, rows of `Dataset.faces`.
+        path: The list.
+
+    Returns:
+        The others, numbered from 0.
+
+    Raises:
+        DatasetError: If the list cannot be read, or names every face.
+    """
+    rest = faces[~faces["sha256"].isin(read_exclusions(path))].reset_index(drop=True)
+    if len(faces) and rest.empty:
+        raise DatasetError(
+            f"The exclusion list {path} names all {len(faces):,} train faces; name a shorter one."
+        )
+    return rest
