@@ -159,14 +159,14 @@ def _move(
 JITTER = Corruption(
     "jitter",
     "Crop jitter",
-    "shift, share of the frame's side, any way; scale, twice as much, up or down",
+    "shift, share of the side; scale, twice as much",
     (0.01, 0.02, 0.03, 0.04, 0.05),
     _jitter,
 )
 """How exactly the face was cut out; its last level is a shift of 5% and a scale of 10%."""
 
 CORRUPTIONS = (
-    Corruption("blur", "Blur", "sigma, pixels of the 200-pixel frame", (1, 2, 3, 4, 6), _blur),
+    Corruption("blur", "Blur", "sigma, pixels of a 200-pixel frame", (1, 2, 3, 4, 6), _blur),
     Corruption("noise", "Noise", "sigma, of 255", (10, 20, 30, 45, 65), _noise),
     Corruption("jpeg", "JPEG", "quality of 100", (50, 30, 20, 10, 5), _jpeg),
     Corruption("dark", "Darkness", "stops less light", (1, 2, 3, 4, 5), _darken),

@@ -48,6 +48,16 @@ CLEAN = "clean"
 LABELS = ("file", "sha256", "age", "gender", "race")
 ANSWERS = ("age_pred", "p_female", "gender_pred", "age_low", "age_high", "unfamiliar")
 
+READINGS = {
+    "mae": ("Age MAE, years", ".1f"),
+    "accuracy": ("Gender accuracy", ".1%"),
+    "age_change": ("Mean absolute change of the answered age, years", ".1f"),
+    "gender_change": ("Share of faces whose answered gender changes", ".1%"),
+    "width": ("Mean width of the 90% interval, years", ".1f"),
+    "unfamiliar": ("Share of faces flagged as unfamiliar", ".1%"),
+}
+"""What a table for people can hold, with its title and number format."""
+
 _COLUMNS = (*LABELS, *ANSWERS)
 _FRAME = InputSpec(FRAME_SIZE)
 
@@ -204,6 +214,35 @@ def robustness_table(answers: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def reading_tables(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Lay the figures out for people: a table each, a row for each corruption.
+
+    Args:
+        table: What `robustness_table` returned.
+
+    Returns:
+        Titles and tables of text: `Corruption`, `Strengths`, and a column for the
+        pictures as they are and for each level; figures that the run cannot give
+        are left out.
+    """
+    [clean] = table[table["corruption"] == CLEAN].to_dict("records")
+    shown = [one for one in CORRUPTIONS if one.name in set(table["corruption"])]
+    tables = []
+    for measure, (title, form) in READINGS.items():
+        if np.isnan(clean[measure]):
+            continue
+        rows = []
+        for one in shown:
+            strengths = ", ".join(f"{strength:g}" for strength in one.strengths)
+            corrupted = table.loc[table["corruption"] == one.name, measure]
+            figures = [clean[measure], *corrupted.tolist()]
+            rows.append((one.title, f"{strengths} ({one.unit})", *(f"{x:{form}}" for x in figures)))
+        levels = [f"Level {level}" for level in range(1, LEVELS + 1)]
+        columns = ["Corruption", "Strengths", "As is", *levels]
+        tables.append((f"{title} (n = {clean['n']:,})", pd.DataFrame(rows, columns=columns)))
+    return tables
 
 
 def _folder(run: Run, split: str, faces: pd.DataFrame, seed: int) -> Path:

@@ -41,9 +41,7 @@ def plot_robustness(table: pd.DataFrame, measure: str) -> Figure:
     [clean] = table[table["corruption"] == CLEAN].to_dict("records")
     shown = [one for one in CORRUPTIONS if one.name in set(table["corruption"])]
     down = math.ceil(len(shown) / _ACROSS)
-    figure = Figure(
-        figsize=(9.6, 0.7 + 2.3 * down), layout="constrained", facecolor=PAPER_COLOR
-    )
+    figure = Figure(figsize=(9.6, 0.7 + 2.3 * down), layout="constrained", facecolor=PAPER_COLOR)
     grid = figure.subplots(down, _ACROSS, sharey=True, squeeze=False)
     for ax in grid.flat[len(shown) :]:
         ax.set_axis_off()
@@ -57,7 +55,6 @@ def plot_robustness(table: pd.DataFrame, measure: str) -> Figure:
         strengths = [f"{strength:g}" for strength in corruption.strengths]
         ax.set_xticks(range(len(strengths) + 1), ["as is", *strengths], fontsize=8)
         ax.set_title(corruption.title, loc="left", fontsize=9.5, color=INK_COLOR)
-        # "sigma, pixels of …" is the most that a panel has room for.
         ax.set_xlabel(corruption.unit, fontsize=7.5, color=INK_COLOR)
         if measure == "accuracy":
             percent_ticks(ax.yaxis)

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 
 from agegender.evaluation.html import Section
-from agegender.evaluation.sections import age, faces, gender, overview, pictures, training
+from agegender.evaluation.sections import (
+    age,
+    faces,
+    gender,
+    overview,
+    pictures,
+    robustness,
+    training,
+)
 from agegender.evaluation.sections.base import Draw, Evaluation
 
 SECTIONS: tuple[Callable[[Evaluation, Draw], list[Section]], ...] = (
@@ -12,6 +20,7 @@ SECTIONS: tuple[Callable[[Evaluation, Draw], list[Section]], ...] = (
     age.sections,
     gender.sections,
     pictures.mistakes_sections,
+    robustness.sections,
     faces.sections,
     training.sections,
 )

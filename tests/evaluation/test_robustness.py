@@ -1,0 +1,201 @@
+"""Answers on worse pictures: measured cell by cell, kept, and told apart by all that matters."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agegender.cli import main
+from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.errors import StoppedError
+from agegender.evaluation import plots
+from agegender.evaluation.corruptions import CORRUPTIONS
+from agegender.evaluation.predictions import read_test_reads
+from agegender.evaluation.robustness import (
+    measure_robustness,
+    read_robustness,
+    reading_tables,
+    robustness_table,
+)
+from agegender.prediction.predictor import Prediction
+
+TWO = CORRUPTIONS[3], CORRUPTIONS[5]
+"""Darkness and occlusion, whose effect on brightness is known."""
+
+
+class Brightness:
+    """Takes a face's brightness for its age, counts faces, and dies when told to."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.dies_after: int | None = None
+
+    def predict(self, images: Iterable[np.ndarray]) -> list[Prediction]:
+        answers = []
+        for image in images:
+            if self.answered == self.dies_after:
+                raise KeyboardInterrupt
+            self.answered += 1
+            age = float(image.mean())
+            answers.append(Prediction(age, 0.9, age - 5, age + 5, unfamiliar=age < 20))
+        return answers
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Brightness:
+    predictor = Brightness()
+    monkeypatch.setattr("agegender.prediction.predictor.load_predictor", lambda run: predictor)
+    return predictor
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    heads = tmp_path / "run" / "heads.safetensors"
+    heads.parent.mkdir()
+    heads.write_bytes(b"heads")
+    return SimpleNamespace(
+        id="run",
+        folder=heads.parent,
+        heads_file=heads,
+        is_shipped=False,
+        config=SimpleNamespace(backbone="random:32"),
+        weights=lambda: SimpleNamespace(sha256="backbone"),
+    )
+
+
+@pytest.fixture
+def dataset(make_faces: Callable[..., Path]) -> Dataset:
+    return open_dataset(make_faces(30))
+
+
+def test_worse_pictures_are_measured(model: Brightness, run: Any, dataset: Dataset) -> None:
+    reports: list[tuple[int, int]] = []
+    answers = measure_robustness(
+        run, dataset, "train", count=10, corruptions=TWO,
+        on_progress=lambda *counts: reports.append(counts),
+    )  # fmt: skip
+    assert len(answers) == 11 * 10
+    assert reports[0] == (0, 110)
+    assert reports[-1] == (110, 110)
+    table = robustness_table(answers).set_index(["corruption", "level"])
+    dark = table.loc["dark"]
+    assert dark["age_change"].is_monotonic_increasing
+    assert dark["unfamiliar"].iloc[-1] > table.loc[("clean", 0), "unfamiliar"]
+    assert table["width"].to_numpy() == pytest.approx(10)
+    assert table.loc[("clean", 0), "age_change"] == 0
+    clean = answers[answers["corruption"] == "clean"]
+    assert table.loc[("clean", 0), "mae"] == pytest.approx(
+        (clean["age_pred"] - clean["age"]).abs().mean()
+    )
+    assert (table["mae_low"] < table["mae"]).all()
+    assert (table["mae"] < table["mae_high"]).all()
+
+
+def test_a_kill_loses_one_cell_and_a_rerun_is_free(
+    model: Brightness, run: Any, dataset: Dataset
+) -> None:
+    def measure() -> Any:
+        return measure_robustness(run, dataset, "train", count=10, corruptions=TWO)
+
+    model.dies_after = 34
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    assert read_robustness(run, dataset, "train", corruptions=TWO) is None
+    model.dies_after = None
+    whole = measure()
+    # Three cells were whole; the four faces of the fourth were lost.
+    assert model.answered == 110 + 4
+    again = measure()
+    assert model.answered == 110 + 4
+    assert again.equals(whole)
+    kept = read_robustness(run, dataset, "train", corruptions=TWO)
+    assert kept is not None
+    assert kept.equals(whole)
+
+
+def test_stopping_keeps_what_is_done(model: Brightness, run: Any, dataset: Dataset) -> None:
+    with pytest.raises(StoppedError):
+        measure_robustness(
+            run, dataset, "train", count=10, corruptions=TWO,
+            should_stop=lambda: model.answered >= 25,
+        )  # fmt: skip
+    measure_robustness(run, dataset, "train", count=10, corruptions=TWO)
+    assert model.answered == 110 + 5
+
+
+def test_what_decides_the_answers_is_in_the_key(
+    model: Brightness, run: Any, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_known() -> bool:
+        return read_robustness(run, dataset, "train", corruptions=TWO) is not None
+
+    measure_robustness(run, dataset, "train", count=10, corruptions=TWO)
+    assert is_known()
+    assert read_robustness(run, dataset, "train", seed=1, corruptions=TWO) is None
+    for name in ("heads.safetensors", "uncertainty.json"):
+        file = run.folder / name
+        before = file.read_bytes() if file.exists() else None
+        file.write_bytes(b"other")
+        assert not is_known()
+        if before is None:
+            file.unlink()
+        else:
+            file.write_bytes(before)
+    assert is_known()
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "weights", lambda: SimpleNamespace(sha256="another"))
+        assert not is_known()
+    with monkeypatch.context() as patch:
+        patch.setattr("agegender.evaluation.robustness.CORRUPTIONS_VERSION", 0)
+        assert not is_known()
+    dataset.faces["age"] += 1
+    assert not is_known()
+
+
+def test_a_run_without_uncertainty_gets_no_such_tables(
+    model: Brightness, run: Any, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        model, "predict", lambda images: [Prediction(float(image.mean()), 0.1) for image in images]
+    )
+    answers = measure_robustness(run, dataset, "train", count=5, corruptions=TWO)
+    titles = " ".join(title for title, _ in reading_tables(robustness_table(answers)))
+    assert "Age MAE" in titles
+    assert "interval" not in titles
+    assert "unfamiliar" not in titles
+
+
+def test_looks_at_the_test_split_are_logged_and_figures_drawn(
+    model: Brightness, run: Any, dataset: Dataset
+) -> None:
+    answers = measure_robustness(run, dataset, "all", count=30)
+    [look] = read_test_reads(run)
+    assert look.n == len(dataset.of("test"))
+    table = robustness_table(answers)
+    assert len(table) == 46
+    for measure in ("mae", "accuracy"):
+        figure = plots.plot_robustness(table, measure)
+        panels = [ax.get_title(loc="left") for ax in figure.axes]
+        assert panels == [one.title for one in CORRUPTIONS]
+        figure.savefig(io.BytesIO(), format="svg")
+    with pytest.raises(ValueError, match="'mood'"):
+        plots.plot_robustness(table, "mood")
+
+
+def test_command_prints_tables_or_json(
+    model: Brightness, run: Any, dataset: Dataset, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agegender.commands.robustness.open_choices", lambda args: (run, dataset))
+    assert main(["robustness", "--split", "train", "--limit", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert "Age MAE, years (n = 4)" in printed
+    assert "| Crop jitter | 0.01, 0.02, 0.03, 0.04, 0.05 (" in printed
+    assert main(["robustness", "--split", "train", "--limit", "4", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 46
