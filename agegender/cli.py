@@ -13,9 +13,11 @@ from agegender.errors import AgeGenderError
 
 COMMANDS = (
     "index",
+    "labels",
     "train",
     "runs",
     "evaluate",
+    "robustness",
     "explain",
     "predict",
     "export",
