@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -173,14 +174,14 @@ def _divide(heatmap: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class SanityStep:
-    """How much of a face's maps is left after some weights have been destroyed.
+    """How much of some faces' maps is left after some weights have been destroyed.
 
     Attributes:
         destroyed: Name of the last part that was destroyed, of all those so far.
-        age: Spearman's rank correlation of the age map with that of the whole
-            model, in [-1, 1]; 0 when the map is gone.
-        male: The same for the map of "male".
-        female: The same for the map of "female".
+        age: Spearman's rank correlation of the age maps with those of the whole
+            model, in [-1, 1]; 0 when a map is gone; mean over the faces.
+        male: The same for the maps of "male".
+        female: The same for the maps of "female".
     """
 
     destroyed: str
@@ -190,7 +191,12 @@ class SanityStep:
 
 
 def sanity_check(
-    model: Any, rgb: NDArray[np.uint8], *, draws: int = 5, seed: int = SEED
+    model: Any,
+    faces: Sequence[NDArray[np.uint8]],
+    *,
+    draws: int = 5,
+    seed: int = SEED,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[SanityStep]:
     """Destroy the weights from the heads downwards and watch the maps change.
 
@@ -201,10 +207,12 @@ def sanity_check(
 
     Args:
         model: What `explain` takes; it stays as it is.
-        rgb: A face as `prepare` gives it: RGB, uint8, shape (size, size, 3).
+        faces: As `prepare` gives them: RGB, uint8, shape (size, size, 3), at least
+            one.
         draws: Times that the weights are destroyed; correlations are the means,
             since two unrelated maps of few cells can look alike by chance.
         seed: Where the shuffling starts.
+        on_progress: Called with (done, total), in destroyed models.
 
     Returns:
         One step per part, from the heads down to the first convolution.
@@ -215,24 +223,27 @@ def sanity_check(
     explainer = Explainer(copy)
     original = model.get_weights()
     copy.set_weights(original)
-    whole = explainer(rgb)
+    wholes = [explainer(face) for face in faces]
     rng = np.random.default_rng(seed)
     parts = _parts(copy)
     totals = np.zeros((len(parts), 3))
-    for _ in range(draws):
+    for draw in range(draws):
         copy.set_weights(original)
         for number, layers in enumerate(parts.values()):
             for layer in layers:
                 weights = layer.get_weights()
                 layer.set_weights([rng.permuted(array, axis=None) for array in weights])
-            broken = explainer(rgb)
-            totals[number] += [
-                _rank_correlation(getattr(whole, name), getattr(broken, name))
-                for name in ("age", "male", "female")
-            ]
+            for face, whole in zip(faces, wholes, strict=True):
+                broken = explainer(face)
+                totals[number] += [
+                    _rank_correlation(getattr(whole, name), getattr(broken, name))
+                    for name in ("age", "male", "female")
+                ]
+            if on_progress is not None:
+                on_progress(draw * len(parts) + number + 1, draws * len(parts))
     return [
         SanityStep(name, *(float(total) for total in row))
-        for name, row in zip(parts, totals / draws, strict=True)
+        for name, row in zip(parts, totals / (draws * len(faces)), strict=True)
     ]
 
 

@@ -219,7 +219,7 @@ def test_explainer_does_not_keep_its_model_alive(two_colour_model: Any) -> None:
 def test_sanity_check_sees_destroyed_weights(random_model: Any) -> None:
     before = random_model.get_weights()
     rgb = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    steps = sanity_check(random_model, rgb)
+    steps = sanity_check(random_model, [rgb])
     assert [step.destroyed for step in steps] == ["heads", "conv2", "conv1"]
     assert abs(steps[-1].age) < 0.5
     for weights, kept in zip(random_model.get_weights(), before, strict=True):
@@ -243,7 +243,7 @@ def test_sanity_check_sees_maps_that_do_not_depend_on_weights(
 
     monkeypatch.setattr(np.random, "default_rng", lambda seed: Unmoved())
     picture = face(red=(1, 2), green=(6, 5), blue=(2, 2))
-    steps = sanity_check(two_colour_model, picture, draws=1)
+    steps = sanity_check(two_colour_model, [picture, picture], draws=1)
     assert [step.destroyed for step in steps] == ["heads", "conv"]
     assert steps[-1].age == pytest.approx(1)
     assert steps[-1].female == pytest.approx(1)
