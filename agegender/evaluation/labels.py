@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agegender.config import ACCENT_COLOR, GENDER_COLORS, WRONG_COLOR
+
 GROUP_TITLES = {
     "band": "Age band, years",
     "decade": "Age, years",
@@ -10,6 +12,36 @@ GROUP_TITLES = {
     "race_and_gender": "Race group and gender",
     "band_and_gender": "Age band and gender",
     "range": "Ages, years",
+}
+
+CROSSING_TITLES = {
+    "race": "Race group",
+    "gender": "Gender",
+    "band": "Age band",
+    "race_gender": "Race group and gender",
+    "race_band": "Race group and age band",
+    "gender_band": "Gender and age band",
+    "race_gender_band": "All three",
+}
+
+FIGURE_TITLES = {
+    "mae": "Age MAE, years",
+    "bias": "Age bias, years",
+    "accuracy": "Gender accuracy",
+}
+"""What is compared between groups (see `crossings.FIGURES`)."""
+
+GATE_CURVES = {
+    "false_accept": "let through under age",
+    "near_false_accept": "of those up to 4 years under it",
+    "false_reject": "sent away of age",
+}
+"""Curves of an age gate."""
+
+GATE_COLORS = {
+    "false_accept": WRONG_COLOR,
+    "near_false_accept": GENDER_COLORS["female"],
+    "false_reject": ACCENT_COLOR,
 }
 
 HISTORY_TITLES = {

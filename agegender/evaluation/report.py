@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agegender import __version__
 from agegender.config import SEED
 from agegender.errors import StorageError
+from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
 from agegender.evaluation.html import render_report
 from agegender.evaluation.metrics import compute_metrics, training_floors
 from agegender.evaluation.predictions import predict_faces, read_test_reads
@@ -81,6 +82,8 @@ def write_report(
         run, dataset, split, limit=limit, seed=seed, on_progress=on_progress
     )
     metrics = compute_metrics(predictions, floors=training_floors(dataset), seed=seed)
+    validation = validation_of(predictions, run, dataset, limit=limit, on_progress=on_progress)
+    metrics |= compute_fairness(predictions, validation=validation, seed=seed)
     evaluation = Evaluation(run, dataset, split, limit, seed, predictions, metrics)
     with replacing(output) as part:
         part.mkdir()
@@ -124,7 +127,7 @@ def _write_files(folder: Path, evaluation: Evaluation) -> None:
     write_json(folder / METRICS_FILE, metrics)
     predictions.to_csv(folder / "predictions.csv", index=False, float_format="%.6g")
     (folder / "tables").mkdir()
-    for name, (numbers, text) in all_tables(metrics).items():
+    for name, (numbers, text) in {**all_tables(metrics), **fairness_tables(metrics)}.items():
         numbers.to_csv(folder / "tables" / f"{name}.csv", index=False)
         (folder / "tables" / f"{name}.md").write_text(markdown(text), encoding="utf-8")
     (folder / "figures").mkdir()

@@ -7,6 +7,7 @@ from agegender.evaluation.charts.age import (
     residual_chart,
 )
 from agegender.evaluation.charts.faces import age_chart, balance_chart, race_chart, split_chart
+from agegender.evaluation.charts.fairness import gap_chart, gate_chart
 from agegender.evaluation.charts.gender import (
     calibration_chart,
     confusion_chart,
@@ -23,6 +24,8 @@ __all__ = [
     "calibration_chart",
     "confusion_chart",
     "error_chart",
+    "gap_chart",
+    "gate_chart",
     "gender_accuracy_chart",
     "race_chart",
     "residual_chart",

@@ -6,7 +6,9 @@ from agegender.evaluation.html import Section
 from agegender.evaluation.sections import (
     age,
     faces,
+    fairness,
     gender,
+    heatmaps,
     overview,
     pictures,
     robustness,
@@ -19,8 +21,10 @@ SECTIONS: tuple[Callable[[Evaluation, Draw], list[Section]], ...] = (
     pictures.samples_section,
     age.sections,
     gender.sections,
+    fairness.sections,
     pictures.mistakes_sections,
     robustness.sections,
+    heatmaps.sections,
     faces.sections,
     training.sections,
 )

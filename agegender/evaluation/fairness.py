@@ -1,0 +1,225 @@
+"""Crossings and age gates of an evaluation, as figures and as tables that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from agegender.config import SEED
+from agegender.errors import DatasetError
+from agegender.evaluation.crossings import FIGURES, POPULATIONS, crossings
+from agegender.evaluation.gates import age_gates
+from agegender.evaluation.labels import FIGURE_TITLES
+from agegender.evaluation.predictions import predict_faces
+from agegender.evaluation.tables import MISSING, percent, years
+
+if TYPE_CHECKING:
+    from agegender.dataset.dataset import Dataset
+    from agegender.training.run import Run
+
+GAPS_SHOWN = 15
+
+
+def compute_fairness(
+    predictions: pd.DataFrame, *, validation: pd.DataFrame | None, seed: int = SEED
+) -> dict[str, Any]:
+    """Compute who the model fails.
+
+    Args:
+        predictions: As in `metrics.compute_metrics`.
+        validation: Predictions of validation faces, on which challenge ages are chosen.
+        seed: Of the bootstrap.
+
+    Returns:
+        `crossings` and `age_gates`, fit for JSON; see the modules of these names.
+    """
+    return {
+        "crossings": crossings(predictions, seed=seed),
+        "age_gates": age_gates(predictions, chosen_on=validation),
+    }
+
+
+def validation_of(
+    predictions: pd.DataFrame,
+    run: Run,
+    dataset: Dataset,
+    *,
+    limit: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame | None:
+    """Return predictions of validation faces, to choose by.
+
+    Args:
+        predictions: What is evaluated; if validation faces are among them, it is these.
+        run: A run with trained heads.
+        dataset: Where the faces are from.
+        limit: At most so many faces; None for all.
+        on_progress: Called with (done, total), in faces.
+
+    Returns:
+        As `predictions.predict_faces`; None where no validation face can be used.
+
+    Raises:
+        ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
+        StorageError: If the disk refuses.
+    """
+    among = predictions[predictions["split"] == "validation"]
+    if len(among):
+        return among
+    try:
+        return predict_faces(run, dataset, "validation", limit=limit, on_progress=on_progress)
+    except DatasetError:
+        return None
+
+
+def crossing_table(groups: pd.DataFrame, crossing: str) -> pd.DataFrame:
+    """Lay out the figures of a crossing as text.
+
+    Args:
+        groups: What `crossings.group_figures` returned.
+        crossing: One of `crossings.CROSSINGS`.
+    """
+    part = groups[groups["crossing"] == crossing]
+    return pd.DataFrame(
+        {
+            "Group": part["group"],
+            "Faces": [_count(row) for row in part.itertuples()],
+            **{
+                FIGURE_TITLES[figure]: [
+                    _with_ends(figure, *ends)
+                    for ends in part[[figure, f"{figure}_low", f"{figure}_high"]].itertuples(
+                        index=False
+                    )
+                ]
+                for figure in FIGURES
+            },
+        }
+    )
+
+
+def gap_table(gaps: pd.DataFrame, figure: str, count: int = GAPS_SHOWN) -> pd.DataFrame:
+    """Lay out the largest gaps of a figure as text.
+
+    Args:
+        gaps: What `crossings.group_gaps` returned.
+        figure: One of `crossings.FIGURES`.
+        count: At most so many.
+    """
+    part = gaps[(gaps["figure"] == figure) & gaps["gap"].notna()].head(count)
+    write = _points if figure == "accuracy" else _years
+    return pd.DataFrame(
+        {
+            "Group": part["group"],
+            "Faces": [_count(row) for row in part.itertuples()],
+            "Against": part["against"],
+            "Gap": part["gap"].map(write),
+            "95% interval": [
+                f"{write(low)} to {write(high)}"
+                for low, high in zip(part["low"], part["high"], strict=True)
+            ],
+            "Not noise": part["is_real"].map({True: "yes", False: "may be noise"}),
+        }
+    )
+
+
+def gate_table(gate: dict[str, Any]) -> pd.DataFrame:
+    """Lay out one gate as text.
+
+    Args:
+        gate: One of `gates.age_gates(…)["gates"]`.
+    """
+    rows = [
+        (
+            row["threshold"],
+            row["group"],
+            row["under_n"],
+            percent(row["false_accept"]),
+            _ends(row, "false_accept"),
+            percent(row["false_accept_bound"]),
+            row["over_n"],
+            percent(row["false_reject"]),
+            _ends(row, "false_reject"),
+        )
+        for row in gate["rows"]
+    ]
+    age = gate["age"]
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "Threshold",
+            "Group",
+            f"Under {age}",
+            "Let through",
+            "Let through, 95%",
+            "Below, 95% sure",
+            f"{age} or over",
+            "Sent away",
+            "Sent away, 95%",
+        ],
+    )
+
+
+def gate_note(gates: dict[str, Any]) -> str:
+    """Say where the challenge ages are from, and what that is worth."""
+    count = gates["chosen_on_n"]
+    if not count:
+        return "No challenge age: there are no validation faces to choose it on."
+    if gates["is_chosen_on_same"]:
+        return (
+            f"The challenge ages were chosen on {count:,} validation faces that are measured here "
+            "themselves, so that their false accepts look a little too few."
+        )
+    return f"The challenge ages were chosen on {count:,} validation faces, none of them measured."
+
+
+def fairness_tables(metrics: dict[str, Any]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Collect every table by the name of its file.
+
+    Args:
+        metrics: With what `compute_fairness` returned.
+
+    Returns:
+        For each name the table for programs (plain numbers) and the one for
+        people (text).
+    """
+    tables = {}
+    for population in POPULATIONS:
+        found = metrics["crossings"][population]
+        groups, gaps = pd.DataFrame(found["groups"]), pd.DataFrame(found["gaps"])
+        if groups.empty:
+            continue
+        texts = [crossing_table(groups, name) for name in groups["crossing"].unique()]
+        tables[f"crossings_{population}"] = (groups, pd.concat(texts))
+        texts = [
+            gap_table(gaps, figure, len(gaps)).assign(Figure=FIGURE_TITLES[figure])
+            for figure in FIGURES
+        ]
+        tables[f"gaps_{population}"] = (gaps, pd.concat(texts))
+    for gate in metrics["age_gates"]["gates"]:
+        tables[f"age_gate_{gate['age']}"] = (pd.DataFrame(gate["rows"]), gate_table(gate))
+    return tables
+
+
+def _count(row: Any) -> str:
+    return f"{row.n:,} (few)" if row.is_small else f"{row.n:,}"
+
+
+def _years(value: float) -> str:
+    return years(value, signed=True)
+
+
+def _points(value: float) -> str:
+    """Write a difference of shares in percentage points."""
+    return f"{100 * value:+.1f} points"
+
+
+def _with_ends(figure: str, value: float, low: float, high: float) -> str:
+    write = {"mae": years, "bias": _years, "accuracy": percent}[figure]
+    return f"{write(value)} ({write(low)} to {write(high)})"
+
+
+def _ends(row: dict[str, Any], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return MISSING if low is None else f"{percent(low)} to {percent(high)}"

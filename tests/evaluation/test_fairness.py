@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from agegender.errors import DatasetError
+from agegender.evaluation import charts, fairness, plots
+from agegender.evaluation.crossings import group_figures, group_gaps
+from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
+from agegender.evaluation.gates import gate_curve
+from agegender.evaluation.sections import base
+from agegender.evaluation.sections import fairness as section
+
+MakePredictions = Callable[..., pd.DataFrame]
+
+
+@pytest.mark.parametrize("count", [1500, 1])
+def test_sections_and_tables_for_many_faces_and_for_one(
+    count: int, make_predictions: MakePredictions
+) -> None:
+    faces = make_predictions(count)
+    validation = make_predictions(1500, seed=1).assign(split="validation")
+    metrics = compute_fairness(faces, validation=validation)
+    drawn = []
+
+    def draw(name: str, figure: Figure, caption: str) -> tuple[str, str]:
+        figure.savefig(io.BytesIO(), format="svg")
+        drawn.append(name)
+        return name, caption
+
+    # The run and the dataset are not asked for anything.
+    evaluation = base.Evaluation(cast(Any, None), cast(Any, None), "test", None, 0, faces, metrics)
+    groups, gates = section.sections(evaluation, draw)
+    assert {"crossing_mae", "gaps_accuracy", "age_gate_18", "age_gate_25"} <= set(drawn)
+    assert (groups.title, gates.title) == ("For whom it fails", "Age gates")
+    assert "chosen on 1,500 validation faces" in gates.lead
+    tables = fairness_tables(metrics)
+    assert {"crossings_all", "gaps_all", "age_gate_18"} <= tables.keys()
+    for numbers, text in tables.values():
+        assert len(numbers) >= len(text) > 0 or count == 1
+    assert len(tables["crossings_all"][1]) == len(metrics["crossings"]["all"]["groups"])
+
+
+def test_only_what_is_real_is_said_to_be(make_predictions: MakePredictions) -> None:
+    faces = make_predictions(1500)
+    faces.loc[faces["race"] == 1, "age_pred"] += 15
+    gaps = group_gaps(faces)
+    table = fairness.gap_table(gaps, "bias")
+    assert table["Group"].iloc[0].startswith("Black")
+    assert table["Not noise"].iloc[0] == "yes"
+    assert set(fairness.gap_table(gaps, "accuracy")["Not noise"]) == {"may be noise"}
+    assert fairness.gap_table(gaps, "accuracy")["Gap"].str.endswith("points").all()
+    (ax,) = plots.plot_gaps(gaps, "bias").axes
+    assert ax.get_yticklabels()[0].get_text().startswith("Black")
+    spec = charts.gap_chart(gaps, "bias").to_dict()
+    [rows] = [data for data in spec["datasets"].values() if len(data) > 1]
+    assert rows[0]["verdict"] == "not noise"
+    assert not any(row["is_small"] for row in rows)
+    (ax,) = plots.plot_crossing(group_figures(faces), "mae").axes
+    assert len(ax.texts) == 2 * 5 * 3
+
+
+def test_gate_chart_marks_both_thresholds(make_predictions: MakePredictions) -> None:
+    spec = charts.gate_chart(gate_curve(make_predictions(), 18), 18, 24).to_dict()
+    [marks] = [data for data in spec["datasets"].values() if len(data) == 2]
+    assert [mark["threshold"] for mark in marks] == [18, 24]
+
+
+def test_challenge_ages_are_chosen_on_validation_faces(
+    make_predictions: MakePredictions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = make_predictions(50)
+    validation = make_predictions(60, seed=1).assign(split="validation")
+    asked = []
+
+    def predict(run: object, dataset: object, split: str, **_: object) -> pd.DataFrame:
+        asked.append(split)
+        return validation
+
+    monkeypatch.setattr(fairness, "predict_faces", predict)
+    nothing = cast(Any, None)
+    assert validation_of(test, nothing, nothing) is validation
+    assert asked == ["validation"]
+    among = validation_of(pd.concat([test, validation]), nothing, nothing)
+    assert among is not None
+    assert len(among) == 60
+    assert asked == ["validation"]
+
+    def refuse(*_: object, **__: object) -> pd.DataFrame:
+        raise DatasetError("no such face")
+
+    monkeypatch.setattr(fairness, "predict_faces", refuse)
+    assert validation_of(test, nothing, nothing) is None
