@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agegender.commands.predict import add_arguments, exit_code, open_predictor, report
-from agegender.prediction.export import explain_pictures, write_folder
+from agegender.prediction.export import explain_photos, write_folder
 from agegender.prediction.sources import iter_pictures
 
 
@@ -17,9 +17,10 @@ def add_parser(subparsers: Any) -> None:
         "explain",
         help="heatmaps of what each answer rests on (Grad-CAM)",
         description=(
-            "Write a folder of PNG files per picture: what raises and lowers the predicted age, "
-            "what speaks for male and for female, and one figure; and predictions.csv. "
-            "Exit code: 0 when every picture could be read, 1 when some could not."
+            "Find every face and write a folder of pictures per photo: the photo with boxes, and "
+            "for each face what raises and lowers the predicted age, what speaks for male and "
+            "for female, and one figure; and predictions.csv. "
+            "Exit code: 0 when every photo could be read, 1 when some could not."
         ),
     )
     add_arguments(parser)
@@ -30,10 +31,12 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain the answers for pictures."""
-    predictor = open_predictor(args.run_id)
+    """Explain the answers for every face."""
+    _, predictor = open_predictor(args.run_id)
     unread: list[str] = []
-    explained = explain_pictures(predictor, iter_pictures(args.paths))
-    count = sum(1 for _ in report(write_folder(explained, args.output), unread))
-    print(f"{count - len(unread)} explained in {args.output}")
+    explained = explain_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
+    faces = sum(
+        len(answer.faces) for answer in report(write_folder(explained, args.output), unread)
+    )
+    print(f"{'1 face' if faces == 1 else f'{faces} faces'} explained in {args.output}")
     return exit_code(unread)

@@ -1,4 +1,4 @@
-"""`python -m agegender predict`: age and gender of any number of pictures."""
+"""`python -m agegender predict`: age and gender of every face in any number of photos."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from agegender.commands.choice import add_run_option, choose_run, tell_worth
+from agegender.prediction.photos import PhotoAnswer, predict_photos
 from agegender.prediction.predictor import Predictor, load_predictor
 from agegender.prediction.sources import iter_pictures
-from agegender.prediction.tables import (
-    TABLE_SUFFIXES,
-    PredictionRow,
-    predict_pictures,
-    write_table,
-)
+from agegender.prediction.tables import TABLE_SUFFIXES, table_rows
+from agegender.prediction.unfinished import UnfinishedTable, open_unfinished
 
-NOTE = (
-    "note: every picture is taken as the crop of one face, as in UTKFace; "
-    "faces in whole photos are not looked for"
-)
+if TYPE_CHECKING:
+    from agegender.training.run import Run
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "predict",
-        help="age and gender of pictures, folders and ZIPs",
+        help="age and gender of every face in photos, folders and ZIPs",
         description=(
-            "Predict age and gender for face crops. Exit code: 0 when every picture could be "
-            "read, 1 when some could not (each is named)."
+            "Find every face and predict age and gender: one row a face, the largest of a photo "
+            "first. A table that was stopped or killed goes on where it was with the same "
+            "command. Exit code: 0 when every photo could be read, 1 when some could not (each "
+            "is named), 130 when stopped."
         ),
     )
     add_arguments(parser)
@@ -47,61 +44,118 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict, one row a picture."""
-    predictor = open_predictor(args.run_id)
+    """Predict, one row a face."""
+    chosen, predictor = open_predictor(args.run_id)
     unread: list[str] = []
-    rows = report(predict_pictures(predictor, iter_pictures(args.paths)), unread)
-    if args.output is not None:
-        write_table(rows, args.output)
-        print(f"wrote {args.output}", file=sys.stderr)
-    else:
-        # Numbers come first: they stay in line below names of any length.
-        print(f"{'age':>5}  {'gender':<6}  {'confidence':>10}  file")
-        for row in rows:
-            answer = row.prediction
-            numbers = (
-                f"{answer.age:5.1f}  {answer.gender:<6}  {answer.confidence:>10.1%}"
-                if answer
-                else f"{'-':>5}  {'-':<6}  {'-':>10}"
+    if args.output is None:
+        answers = predict_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
+        _show(report(answers, unread))
+        return exit_code(unread)
+    settings = {
+        "table": 1,
+        "run": chosen.id,
+        "model_changed_ns": chosen.changed_ns,
+        "crops": args.crops,
+        "paths": [str(path.absolute()) for path in args.paths],
+    }
+    with open_unfinished(args.output, settings) as table:
+        _tell_state(table)
+        unread += table.errors
+        pictures = iter_pictures(args.paths, skip=table.was_finished)
+        answers = predict_photos(predictor, pictures, is_crop=args.crops)
+        try:
+            for answer in report(answers, unread, finished=table.finished):
+                table.add(answer)
+            table.write_table()
+        except KeyboardInterrupt:
+            print(
+                f"what is finished is kept in {table.folder}; the same command goes on",
+                file=sys.stderr,
             )
-            print(f"{numbers}  {row.file}")
+            raise
+    print(f"wrote {args.output}", file=sys.stderr)
     return exit_code(unread)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `predict` and `explain` have in common: which pictures, which model."""
+    """Add what `predict` and `explain` have in common: which photos, which model."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a picture, a folder or a ZIP"
+        "paths", nargs="+", type=Path, metavar="PATH", help="a photo, a folder or a ZIP"
+    )
+    parser.add_argument(
+        "--crops",
+        action="store_true",
+        help="take each picture as the crop of one face, as in UTKFace, and look for none",
     )
     add_run_option(parser)
 
 
-def open_predictor(run_id: str | None) -> Predictor:
+def open_predictor(run_id: str | None) -> tuple[Run, Predictor]:
     """Load a run's model and say what its answers are worth."""
     chosen = choose_run(run_id)
     predictor = load_predictor(chosen)
-    print(NOTE, file=sys.stderr)
     tell_worth(chosen)
-    return predictor
+    return chosen, predictor
 
 
-def report(rows: Iterable[PredictionRow], unread: list[str]) -> Iterator[PredictionRow]:
-    """Pass rows on, count them in a bar and name the pictures that could not be read."""
-    with tqdm(unit="picture", disable=None, file=sys.stderr) as bar:
-        for row in rows:
-            if row.error is not None:
-                unread.append(row.file)
-                bar.write(f"unread: {row.error}", file=sys.stderr)
+def report(
+    answers: Iterable[PhotoAnswer], unread: list[str], *, finished: int = 0
+) -> Iterator[PhotoAnswer]:
+    """Pass answers on, count them in a bar and name the photos that could not be read.
+
+    Args:
+        answers: One per photo.
+        unread: Where the reasons are added.
+        finished: Photos that an earlier call has counted.
+    """
+    with tqdm(unit="photo", initial=finished, disable=None, file=sys.stderr) as bar:
+        for answer in answers:
+            if answer.error is not None:
+                unread.append(answer.error)
+                bar.write(f"unread: {answer.error}", file=sys.stderr)
             bar.update()
-            yield row
+            yield answer
 
 
 def exit_code(unread: list[str]) -> int:
-    """Return 1 if a picture could not be read, with a last line that counts them."""
+    """Return 1 if a photo could not be read, with a last line that counts them."""
     if unread:
-        count = "1 picture" if len(unread) == 1 else f"{len(unread)} pictures"
+        count = "1 photo" if len(unread) == 1 else f"{len(unread)} photos"
         print(f"{count} could not be read; the reasons are above", file=sys.stderr)
     return 1 if unread else 0
+
+
+def _show(answers: Iterable[PhotoAnswer]) -> None:
+    """Print the rows of photos as they come."""
+    # Numbers come first: they stay in line below names of any length.
+    print(f"{'age':>5}  {'90% sure':>9}  {'gender':<6}  {'confidence':>10}  {'face':>4}  file")
+    for answer in answers:
+        for row in table_rows(answer):
+            notes = row["flags"] or row["reason"]
+            if row["age"] is None:
+                numbers = f"{'-':>5}  {'-':>9}  {'-':<6}  {'-':>10}  {'-':>4}"
+            else:
+                low, high = row["age_low"], row["age_high"]
+                interval = "-" if low is None or high is None else f"{low:.0f} to {high:.0f}"
+                numbers = (
+                    f"{row['age']:5.1f}  {interval:>9}  {row['gender']:<6}  "
+                    f"{row['gender_confidence']:>10.1%}  {row['face']:>4}"
+                )
+            print(f"{numbers}  {row['file']}" + (f"  ({notes})" if notes else ""))
+
+
+def _tell_state(table: UnfinishedTable) -> None:
+    """Say what is left of an earlier call, and again which photos it could not read."""
+    if table.dropped:
+        print(
+            f"note: {table.folder} was left by a command for other photos, another model or other "
+            "options; starting anew",
+            file=sys.stderr,
+        )
+    if table.finished:
+        print(f"note: going on after {table.finished:,} photos", file=sys.stderr)
+    for error in table.errors:
+        print(f"unread: {error}", file=sys.stderr)
 
 
 def _table_path(text: str) -> Path:

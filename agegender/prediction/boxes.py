@@ -64,16 +64,19 @@ def find_turned_boxes(image: NDArray[np.uint8]) -> list[Box]:
     Returns:
         As from `find_boxes`, in pixels of the photo as it was given.
     """
+    small, scale = shrink(image, COARSE_SIDE)
     found = []
     for quarter_turns in range(4):
-        turned = np.rot90(image, quarter_turns)
+        turned = np.rot90(small, quarter_turns)
         boxes = _search(turned, COARSE_SIDE)
         width, height = turned.shape[1], turned.shape[0]
         for _ in range(quarter_turns):
             boxes = [_turn_back(box, height) for box in boxes]
             width, height = height, width
         found += boxes
-    return without_repeats(found)
+    return [
+        Box(*(side / scale for side in box[:4]), score=box.score) for box in without_repeats(found)
+    ]
 
 
 def _turn_back(box: Box, height: int) -> Box:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,8 +18,11 @@ from agegender.errors import InvalidImageError, InvalidModelError, StorageError
 from agegender.explanation.figure import plot_explanation
 from agegender.explanation.overlay import DEFAULT_OPACITY, explanation_pictures
 from agegender.model.answer import average_views, probability_of_female
-from agegender.prediction.predictor import Prediction, Predictor
-from agegender.prediction.tables import PredictionRow, table_bytes, write_table
+from agegender.prediction.drawing import draw_answers
+from agegender.prediction.photos import FaceAnswer, PhotoAnswer, predict_photo
+from agegender.prediction.predictor import Predictor
+from agegender.prediction.tables import Row, table_bytes, table_rows, write_table
+from agegender.prediction.words import describe
 from agegender.storage import replacing
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from agegender.training.run import Run
 
 FIGURE_DPI = 120
+JPEG_QUALITY = 90
+
+_OWN_FILES = re.compile(r"photo\.jpg|\d+-(face|figure|\w+-(heatmap|overlay))\.png")
 
 MAX_PARITY_YEARS = 0.01
 MAX_PARITY_PROBABILITY = 0.001
@@ -36,53 +42,73 @@ MAX_PARITY_PROBABILITY = 0.001
 
 
 @dataclass(frozen=True)
-class ExplainedPicture:
-    """One picture's row and its pictures to take away.
+class ExplainedPhoto:
+    """One photo's answer and its pictures to take away.
 
     Attributes:
-        row: The prediction, or why there is none.
-        files: PNG files by name (`face.png`, `age-overlay.png`, …, `figure.png`);
-            empty when the picture could not be read.
+        answer: What came of it.
+        files: Names and bytes, made one by one as they are taken, and once only:
+            `photo.jpg` with boxes and labels, and for each face by its number
+            `1-face.png`, `1-age-overlay.png`, …, `1-figure.png`. None without a face.
     """
 
-    row: PredictionRow
-    files: dict[str, bytes] = field(default_factory=dict)
+    answer: PhotoAnswer
+    files: Iterator[tuple[str, bytes]]
 
 
-def explain_pictures(
+def explain_photos(
     predictor: Predictor,
     pictures: Iterable[Picture],
     *,
+    is_crop: bool = False,
     opacity: float = DEFAULT_OPACITY,
     should_stop: Callable[[], bool] | None = None,
-) -> Iterator[ExplainedPicture]:
-    """Predict and explain any number of pictures, each taken as a face crop.
+) -> Iterator[ExplainedPhoto]:
+    """Predict and explain every face in any number of photos.
 
     Args:
         predictor: The model.
         pictures: What `iter_pictures` yields; one at a time is in memory.
+        is_crop: As for `predict_photo`; there is then no `photo.jpg`.
         opacity: Cover where a map is strongest, from 0 to 1.
-        should_stop: Asked before each picture; ends the work when true.
+        should_stop: Asked before each photo; ends the work when true.
 
     Yields:
-        One item per picture, in order.
+        One item per photo, in order.
     """
     for name, content in pictures:
         if should_stop is not None and should_stop():
             return
         if isinstance(content, InvalidImageError):
-            yield ExplainedPicture(PredictionRow(name, error=str(content)))
+            yield ExplainedPhoto(PhotoAnswer(name, error=str(content)), iter(()))
             continue
-        [prediction] = predictor.predict([content])
-        explanation = predictor.explain(content)
-        face = predictor.display_face(content)
+        answers = predict_photo(predictor, content, is_crop=is_crop)
+        photo = None if is_crop or not answers else draw_answers(content, answers)
+        yield ExplainedPhoto(
+            PhotoAnswer(name, answers), _explanation_files(predictor, photo, answers, opacity)
+        )
+
+
+def _explanation_files(
+    predictor: Predictor,
+    photo: NDArray[np.uint8] | None,
+    answers: Sequence[FaceAnswer],
+    opacity: float,
+) -> Iterator[tuple[str, bytes]]:
+    """Make the pictures of a photo's faces."""
+    if photo is not None:
+        yield "photo.jpg", jpeg_bytes(photo)
+    for number, answer in enumerate(answers, start=1):
+        explanation = predictor.explain(answer.crop)
+        face = predictor.display_face(answer.crop)
         shown = {"face": face} | explanation_pictures(face, explanation, opacity=opacity)
-        files = {f"{label}.png": png_bytes(rgb) for label, rgb in shown.items()}
-        figure = plot_explanation(face, explanation, title=describe(prediction), opacity=opacity)
+        for label, rgb in shown.items():
+            yield f"{number}-{label}.png", png_bytes(rgb)
+        title = describe(answer.prediction)
+        figure = plot_explanation(face, explanation, title=title, opacity=opacity)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=FIGURE_DPI)
-        files["figure.png"] = drawn.getvalue()
-        yield ExplainedPicture(PredictionRow(name, prediction=prediction), files)
+        yield f"{number}-figure.png", drawn.getvalue()
 
 
 def png_bytes(rgb: NDArray[np.uint8]) -> bytes:
@@ -96,57 +122,66 @@ def png_bytes(rgb: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def describe(prediction: Prediction) -> str:
-    """Put a prediction into words, as "31 years, female (97%)"."""
-    return f"{prediction.age:.0f} years, {prediction.gender} ({prediction.confidence:.0%})"
-
-
-def write_folder(explained: Iterable[ExplainedPicture], folder: Path) -> Iterator[PredictionRow]:
-    """Write a folder of PNG files per picture, and `predictions.csv` at the end.
+def jpeg_bytes(rgb: NDArray[np.uint8]) -> bytes:
+    """Encode a photo as JPEG, which needs a tenth of PNG's bytes.
 
     Args:
-        explained: What `explain_pictures` yields.
+        rgb: uint8, shape (height, width, 3).
+    """
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[PhotoAnswer]:
+    """Write a folder of pictures per photo, and `predictions.csv` at the end.
+
+    Args:
+        explained: What `explain_photos` yields.
         folder: Made if need be. What else is in it stays; only folders that
             hold nothing but files of these names are replaced.
 
     Yields:
-        The rows, as their pictures are written.
+        The answers, as their pictures are written.
 
     Raises:
-        StorageError: If the disk refuses, or a picture's folder would replace
+        StorageError: If the disk refuses, or a photo's folder would replace
             other files.
     """
-    rows, names = [], _Names()
+    rows: list[Row] = []
+    names = _Names()
     for item in explained:
-        if item.files:
-            target = folder / names.unique(item.row.file)
-            _check_replaceable(target, item.files.keys())
+        if item.answer.faces:
+            target = folder / names.unique(item.answer.file)
+            _check_replaceable(target)
             with replacing(target) as part:
                 part.mkdir()
-                for name, data in item.files.items():
+                for name, data in item.files:
                     (part / name).write_bytes(data)
-        rows.append(item.row)
-        yield item.row
+        rows += table_rows(item.answer)
+        yield item.answer
     write_table(rows, folder / "predictions.csv")
 
 
-def _check_replaceable(target: Path, names: Collection[str]) -> None:
-    """Refuse to replace a folder that holds anything but files of some names."""
+def _check_replaceable(target: Path) -> None:
+    """Refuse to replace a folder that holds anything but what `explain_photos` makes."""
     if not target.is_dir():
         stranger = target if target.exists() else None
     else:
-        stranger = next((path for path in target.iterdir() if path.name not in names), None)
+        stranger = next(
+            (path for path in target.iterdir() if not _OWN_FILES.fullmatch(path.name)), None
+        )
     if stranger is not None:
         raise StorageError(
             f"{stranger} would be replaced, but is not a heatmap; name another output folder."
         )
 
 
-def write_zip(explained: Iterable[ExplainedPicture], target: Path | BinaryIO) -> None:
-    """Write a ZIP with a folder of PNG files per picture and the tables.
+def write_zip(explained: Iterable[ExplainedPhoto], target: Path | BinaryIO) -> None:
+    """Write a ZIP with a folder of pictures per photo and the tables.
 
     Args:
-        explained: What `explain_pictures` yields; written as they come.
+        explained: What `explain_photos` yields; written as they come.
         target: A file to create or replace, or a stream to write to.
 
     Raises:
@@ -156,15 +191,16 @@ def write_zip(explained: Iterable[ExplainedPicture], target: Path | BinaryIO) ->
         with replacing(target) as part, part.open("wb") as file:
             write_zip(explained, file)
         return
-    rows, names = [], _Names()
-    # PNG files are compressed already.
+    rows: list[Row] = []
+    names = _Names()
+    # PNG and JPEG files are compressed already.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for item in explained:
-            folder = names.unique(item.row.file) if item.files else ""
-            for name, data in item.files.items():
+            folder = names.unique(item.answer.file) if item.answer.faces else ""
+            for name, data in item.files:
                 archive.writestr(f"{folder}/{name}", data)
-            rows.append(item.row)
-        for suffix in (".csv", ".json"):
+            rows += table_rows(item.answer)
+        for suffix in (".csv", ".jsonl"):
             archive.writestr(f"predictions{suffix}", table_bytes(rows, suffix))
 
 

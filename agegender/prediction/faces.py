@@ -85,7 +85,7 @@ def find_faces(image: NDArray[np.uint8]) -> list[Face]:
         small, scale = shrink(image, COARSE_SIDE)
         clearer = _clear_up(small)
         found = _faces_in(clearer, find_turned_boxes(clearer))
-        faces = [_enlarge(face, 1 / scale) for face in found]
+        faces = [scale_face(face, 1 / scale) for face in found]
     return sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
 
 
@@ -104,6 +104,19 @@ def crop_face(image: NDArray[np.uint8]) -> Face:
     left, top = (width - side) // 2, (height - side) // 2
     landmarks = (FRAME_LANDMARKS + 0.5) * (side / FRAME_SIZE) - 0.5 + (left, top)
     return Face((left, top, side, side), landmarks.astype(np.float32), 1.0)
+
+
+def scale_face(face: Face, scale: float) -> Face:
+    """Bring a face to a smaller or larger copy of its photo.
+
+    Args:
+        face: Found in a photo.
+        scale: Pixels of the copy for each of the photo's.
+    """
+    x, y, width, height = (side * scale for side in face.box)
+    # Pixel centres are at whole numbers, so the first one's outer edge is at -0.5.
+    landmarks = (face.landmarks + 0.5) * scale - 0.5
+    return Face((x, y, width, height), landmarks.astype(np.float32), face.score)
 
 
 def _faces_in(image: NDArray[np.uint8], boxes: list[Box]) -> list[Face]:
@@ -134,14 +147,6 @@ def _within(box: Box, width: int, height: int) -> tuple[float, float, float, flo
     left, right = np.clip([box.x, box.x + box.width], 0, width).tolist()
     top, bottom = np.clip([box.y, box.y + box.height], 0, height).tolist()
     return left, top, right - left, bottom - top
-
-
-def _enlarge(face: Face, scale: float) -> Face:
-    """Bring a face from a smaller copy of a photo to the photo."""
-    x, y, width, height = (side * scale for side in face.box)
-    # Pixel centres are at whole numbers, so the first one's outer edge is at -0.5.
-    landmarks = (face.landmarks + 0.5) * scale - 0.5
-    return Face((x, y, width, height), landmarks.astype(np.float32), face.score)
 
 
 def _clear_up(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

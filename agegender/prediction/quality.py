@@ -38,13 +38,13 @@ FLAGS = {
 }
 """What each flag means, in the order in which flags are given."""
 
-SMALL_FRAME_PX = 64.0
+SMALL_FRAME_PX = 60.0
 """A face whose frame, a little more than the face, has a shorter side in the photo is small."""
 
-BLUR_EFFECT = 0.6
+BLUR_EFFECT = 0.75
 """A crop with a larger `blur_effect` is blurred."""
 
-DARK_LEVEL = 70.0
+DARK_LEVEL = 100.0
 """A crop is dark when even its brightest twentieth has less luma (0..255). The
 brightest part tells the light on a face from the colour of its skin."""
 

@@ -13,9 +13,10 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Never
 
 from agegender.errors import InvalidImageError
 from agegender.images import picture_suffixes, read_image
@@ -54,7 +55,16 @@ class Picture(NamedTuple):
     content: NDArray[np.uint8] | InvalidImageError
 
 
-def iter_pictures(sources: Iterable[Source]) -> Iterator[Picture]:
+class _Entry(NamedTuple):
+    """A picture that has not been read yet; reading raises `InvalidImageError`."""
+
+    name: str
+    read: Callable[[], NDArray[np.uint8]]
+
+
+def iter_pictures(
+    sources: Iterable[Source], *, skip: Callable[[str], bool] = lambda name: False
+) -> Iterator[Picture]:
     """Read pictures one after the other.
 
     A path or upload that is named is always tried. Folders are searched with all
@@ -63,55 +73,61 @@ def iter_pictures(sources: Iterable[Source]) -> Iterator[Picture]:
 
     Args:
         sources: What to read, in order.
+        skip: Asked once for each picture, by its name, before it is read; passes
+            over it when true.
 
     Yields:
         Pictures and errors. A folder or archive without pictures is an error too.
     """
     for source in sources:
-        if isinstance(source, Path):
-            yield from _from_path(source)
-        else:
-            name, data = source
-            yield from _from_bytes(_printable(name), data)
+        for name, read in _entries(source):
+            if skip(name):
+                continue
+            try:
+                yield Picture(name, read())
+            except InvalidImageError as error:
+                yield Picture(name, error)
 
 
-def _from_path(path: Path) -> Iterator[Picture]:
-    """Read a file, a ZIP or all that lies in a folder."""
-    if not path.is_dir():
-        yield from _from_file(path)
+def _entries(source: Source) -> Iterator[_Entry]:
+    """Find the pictures in a file, folder, ZIP or upload."""
+    if isinstance(source, Path):
+        # `Path.is_dir` raises where a name is too long or a folder is locked.
+        yield from _in_folder(source) if os.path.isdir(source) else _in_file(source)
         return
+    name, data = _printable(source[0]), source[1]
+    if _is_archive(data):
+        yield from _in_archive(name, io.BytesIO(data))
+    else:
+        yield _Entry(name, partial(read_image, data, name=name))
+
+
+def _in_folder(folder: Path) -> Iterator[_Entry]:
+    """Find the pictures and those in archives below a folder, in sorted order."""
     empty = True
-    for file in _walk(path):
-        empty = False
-        if isinstance(file, Picture):
-            yield file
-        else:
-            yield from _from_file(file)
-    if empty:
-        yield _no_picture(_name(path), "folder")
-
-
-def _walk(folder: Path) -> Iterator[Path | Picture]:
-    """Find the pictures and archives below a folder, in sorted order."""
     refused: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=refused.append):
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in sorted(files):
             path = Path(parent, name)
             if _is_picture(name) or path.suffix.lower() == ".zip":
-                yield path
+                empty = False
+                yield from _in_file(path)
     for error in refused:
+        empty = False
         name = _printable(str(error.filename))
         reason = f"{name}: the folder cannot be read ({error.strerror}); check its permissions."
-        yield Picture(name, InvalidImageError(reason))
+        yield _refused(name, reason)
+    if empty:
+        yield _no_picture(_name(folder), "folder")
 
 
-def _from_file(path: Path) -> Iterator[Picture]:
-    """Read one file, whether picture or archive."""
+def _in_file(path: Path) -> Iterator[_Entry]:
+    """Find the pictures in one file: itself, or those in an archive."""
     name = _name(path)
     # Opening a pipe or a device could wait for ever.
-    if path.exists() and not path.is_file():
-        yield Picture(name, InvalidImageError(f"{name}: not a file; choose a picture."))
+    if os.path.exists(path) and not os.path.isfile(path):
+        yield _refused(name, f"{name}: not a file; choose a picture.")
         return
     try:
         with path.open("rb") as file:
@@ -120,21 +136,13 @@ def _from_file(path: Path) -> Iterator[Picture]:
         # Reading the picture meets the same error and puts it into words.
         start = b""
     if _is_archive(start):
-        yield from _from_archive(name, path)
+        yield from _in_archive(name, path)
     else:
-        yield _read(name, path)
+        yield _Entry(name, partial(read_image, path, name=name))
 
 
-def _from_bytes(name: str, data: bytes) -> Iterator[Picture]:
-    """Read an upload, whether picture or archive."""
-    if _is_archive(data):
-        yield from _from_archive(name, io.BytesIO(data))
-    else:
-        yield _read(name, data)
-
-
-def _from_archive(name: str, file: Path | io.BytesIO) -> Iterator[Picture]:
-    """Read the pictures in a ZIP in the order of their names."""
+def _in_archive(name: str, file: Path | io.BytesIO) -> Iterator[_Entry]:
+    """Find the pictures in a ZIP, in the order of their names."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if _is_wanted(member)]
@@ -142,12 +150,12 @@ def _from_archive(name: str, file: Path | io.BytesIO) -> Iterator[Picture]:
             if not members:
                 yield _no_picture(name, "ZIP")
             for member in sorted(members, key=lambda member: member.filename):
-                yield _from_member(name, archive, member)
+                label = _printable(f"{name}/{member.filename}")
+                yield _Entry(label, partial(_read_member, label, archive, member))
     except InvalidImageError as error:
-        yield Picture(name, error)
+        yield _refused(name, str(error))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        reason = f"{name}: the ZIP is damaged ({error}); pack or download it again."
-        yield Picture(name, InvalidImageError(reason))
+        yield _refused(name, f"{name}: the ZIP is damaged ({error}); pack or download it again.")
 
 
 def _check_archive(name: str, files: int, members: list[zipfile.ZipInfo]) -> None:
@@ -165,9 +173,8 @@ def _check_archive(name: str, files: int, members: list[zipfile.ZipInfo]) -> Non
         )
 
 
-def _from_member(archive_name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Picture:
+def _read_member(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.uint8]:
     """Read one picture in a ZIP."""
-    name = _printable(f"{archive_name}/{member.filename}")
     if PurePosixPath(member.filename).suffix.lower() == ".zip":
         reason = f"{name}: a ZIP within a ZIP is not opened; unpack it and choose the inner one."
     elif member.flag_bits & 0x1:
@@ -180,28 +187,29 @@ def _from_member(archive_name: str, archive: zipfile.ZipFile, member: zipfile.Zi
     else:
         try:
             # No more than the size given in the directory is ever unpacked.
-            return _read(name, archive.read(member))
+            data = archive.read(member)
         except (
             zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
             NotImplementedError,
         ) as error:  # fmt: skip
             reason = f"{name}: cannot be unpacked ({error}); pack the ZIP again."
-    return Picture(name, InvalidImageError(reason))
+        else:
+            return read_image(data, name=name)
+    raise InvalidImageError(reason)
 
 
-def _read(name: str, source: Path | bytes) -> Picture:
-    """Read one picture, or keep the reason why not."""
-    try:
-        return Picture(name, read_image(source, name=name))
-    except InvalidImageError as error:
-        return Picture(name, error)
-
-
-def _no_picture(name: str, kind: str) -> Picture:
+def _no_picture(name: str, kind: str) -> _Entry:
     """Say that a folder or archive holds nothing to read."""
-    return Picture(
-        name, InvalidImageError(f"{name}: there is no picture in this {kind}; choose another.")
-    )
+    return _refused(name, f"{name}: there is no picture in this {kind}; choose another.")
+
+
+def _refused(name: str, reason: str) -> _Entry:
+    """Make an entry that cannot be read."""
+
+    def read() -> Never:
+        raise InvalidImageError(reason)
+
+    return _Entry(name, read)
 
 
 def _is_archive(start: bytes) -> bool:

@@ -1,94 +1,78 @@
-"""Tables of predictions: one row a picture, as CSV, JSON, JSON lines or Parquet."""
+"""Tables of answers: one row a face, as CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from agegender.errors import InvalidImageError
-from agegender.prediction.predictor import MAX_BATCH, Prediction, Predictor
-from agegender.prediction.sources import Picture
 from agegender.storage import replacing
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from agegender.prediction.photos import FaceAnswer, PhotoAnswer
 
-COLUMNS = ("file", "age", "gender", "gender_confidence", "error")
+Row = dict[str, str | int | float | None]
+
+_KINDS: dict[str, type] = {
+    "file": str,
+    "face": int,
+    "x": int,
+    "y": int,
+    "width": int,
+    "height": int,
+    "age": float,
+    "age_low": float,
+    "age_high": float,
+    "gender": str,
+    "gender_confidence": float,
+    "flags": str,
+    "reason": str,
+}
+
+COLUMNS = tuple(_KINDS)
+"""`face` counts from 1, the largest of a photo; x, y, width and height are its box
+in pixels; ages are in years, with the ends of the 90% interval; `flags` are parted
+by commas; `reason` says why there is no answer."""
 
 _PARQUET_ROWS = 1000
 """Rows that are written to Parquet at a time."""
 
 
-@dataclass(frozen=True)
-class PredictionRow:
-    """What came of one picture: a prediction or the reason why there is none."""
-
-    file: str
-    prediction: Prediction | None = None
-    error: str | None = None
-
-    def record(self) -> dict[str, str | float | None]:
-        """Return the row by `COLUMNS`: years to 0.01, the probability to 0.0001."""
-        answer = self.prediction
-        return {
-            "file": self.file,
-            "age": round(answer.age, 2) if answer else None,
-            "gender": answer.gender if answer else None,
-            "gender_confidence": round(answer.confidence, 4) if answer else None,
-            "error": self.error,
-        }
+def table_rows(answer: PhotoAnswer) -> list[Row]:
+    """Return the rows of a photo by `COLUMNS`: one a face, or one with the reason."""
+    blank: Row = dict.fromkeys(COLUMNS)
+    if answer.reason is not None:
+        return [blank | {"file": answer.file, "reason": answer.reason}]
+    return [
+        blank | {"file": answer.file, "face": number} | _values(face)
+        for number, face in enumerate(answer.faces, start=1)
+    ]
 
 
-def predict_pictures(
-    predictor: Predictor,
-    pictures: Iterable[Picture],
-    *,
-    should_stop: Callable[[], bool] | None = None,
-) -> Iterator[PredictionRow]:
-    """Predict for any number of pictures, each taken as a face crop.
-
-    Args:
-        predictor: The model.
-        pictures: What `iter_pictures` yields; taken as needed, so that at most
-            `MAX_BATCH` shrunk pictures are in memory.
-        should_stop: Asked before each picture; ends the rows when true.
-
-    Yields:
-        One row per picture, in order.
-    """
-    rows: list[PredictionRow | str] = []
-    faces: list[NDArray[np.uint8]] = []
-    for name, content in pictures:
-        if should_stop is not None and should_stop():
-            break
-        if isinstance(content, InvalidImageError):
-            rows.append(PredictionRow(name, error=str(content)))
-        else:
-            rows.append(name)
-            faces.append(predictor.prepare(content))
-        if len(rows) == MAX_BATCH:
-            yield from _answered(predictor, rows, faces)
-            rows, faces = [], []
-    yield from _answered(predictor, rows, faces)
+def _values(answer: FaceAnswer) -> Row:
+    """Round an answer: pixels to 1, years to 0.01, the probability to 0.0001."""
+    prediction = answer.prediction
+    x, y, width, height = (round(side) for side in answer.face.box)
+    low, high = prediction.age_low, prediction.age_high
+    return {
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        "age": round(prediction.age, 2),
+        "age_low": None if low is None else round(low, 2),
+        "age_high": None if high is None else round(high, 2),
+        "gender": prediction.gender,
+        "gender_confidence": round(prediction.confidence, 4),
+        "flags": ", ".join(answer.flags),
+    }
 
 
-def _answered(
-    predictor: Predictor, rows: list[PredictionRow | str], faces: list[NDArray[np.uint8]]
-) -> Iterator[PredictionRow]:
-    """Put the answers for faces in the places of their names."""
-    answers = iter(predictor.predict_prepared(faces))
-    for row in rows:
-        yield PredictionRow(row, prediction=next(answers)) if isinstance(row, str) else row
-
-
-def write_table(rows: Iterable[PredictionRow], path: Path) -> None:
+def write_table(rows: Iterable[Row], path: Path) -> None:
     """Write rows to a file as they come, whole or not at all.
 
     Args:
@@ -104,7 +88,7 @@ def write_table(rows: Iterable[PredictionRow], path: Path) -> None:
         write(rows, file)
 
 
-def table_bytes(rows: Iterable[PredictionRow], suffix: str) -> bytes:
+def table_bytes(rows: Iterable[Row], suffix: str) -> bytes:
     """Return rows as the bytes of a file with a given ending, for a download.
 
     Raises:
@@ -115,49 +99,34 @@ def table_bytes(rows: Iterable[PredictionRow], suffix: str) -> bytes:
     return file.getvalue()
 
 
-def _write_csv(rows: Iterable[PredictionRow], file: BinaryIO) -> None:
+def _write_csv(rows: Iterable[Row], file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow(row.record())
+    writer.writerows(rows)
     # Flushes and leaves the file open for its owner.
     text.detach()
 
 
-def _write_json(rows: Iterable[PredictionRow], file: BinaryIO) -> None:
-    start = b"["
+def _write_jsonl(rows: Iterable[Row], file: BinaryIO) -> None:
     for row in rows:
-        file.write(start + b"\n  " + _json_line(row))
-        start = b","
-    file.write(b"[]\n" if start == b"[" else b"\n]\n")
+        file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
-def _write_jsonl(rows: Iterable[PredictionRow], file: BinaryIO) -> None:
-    for row in rows:
-        file.write(_json_line(row) + b"\n")
-
-
-def _json_line(row: PredictionRow) -> bytes:
-    return json.dumps(row.record(), ensure_ascii=False).encode()
-
-
-def _write_parquet(rows: Iterable[PredictionRow], file: BinaryIO) -> None:
+def _write_parquet(rows: Iterable[Row], file: BinaryIO) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = dict.fromkeys(COLUMNS, pa.string())
-    kinds |= dict.fromkeys(("age", "gender_confidence"), pa.float64())
-    schema = pa.schema(list(kinds.items()))
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in _KINDS.items()])
     remaining = iter(rows)
     with pq.ParquetWriter(file, schema) as writer:
-        while some := [row.record() for row in islice(remaining, _PARQUET_ROWS)]:
+        while some := list(islice(remaining, _PARQUET_ROWS)):
             writer.write_table(pa.Table.from_pylist(some, schema=schema))
 
 
-_WRITERS: dict[str, Callable[[Iterable[PredictionRow], BinaryIO], None]] = {
+_WRITERS: dict[str, Callable[[Iterable[Row], BinaryIO], None]] = {
     ".csv": _write_csv,
-    ".json": _write_json,
     ".jsonl": _write_jsonl,
     ".parquet": _write_parquet,
 }
@@ -166,7 +135,7 @@ TABLE_SUFFIXES = tuple(_WRITERS)
 """Endings that `write_table` knows."""
 
 
-def _writer(suffix: str) -> Callable[[Iterable[PredictionRow], BinaryIO], None]:
+def _writer(suffix: str) -> Callable[[Iterable[Row], BinaryIO], None]:
     """Return the function that writes a format."""
     writer = _WRITERS.get(suffix.lower())
     if writer is None:

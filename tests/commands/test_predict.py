@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from agegender.cli import main
 from agegender.commands import choice, explain, export, predict
 from agegender.explanation.gradcam import Explanation
 from agegender.model.preprocessing import InputSpec
+from agegender.prediction import photos
+from agegender.prediction.faces import Face, crop_face
+from agegender.prediction.photos import PhotoAnswer
 from agegender.prediction.predictor import Prediction
 
 
 class Brightness:
-    """Takes the brightness of a picture for the age."""
-
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        return image[:1, :1]
+    """Takes the brightness of a crop for the age."""
 
     def display_face(self, image: np.ndarray) -> np.ndarray:
         return image
 
-    def predict_prepared(self, faces: list[np.ndarray]) -> list[Prediction]:
-        return [Prediction(float(face.mean()), 0.25) for face in faces]
-
-    predict = predict_prepared
+    def predict(self, images: Iterable[np.ndarray]) -> list[Prediction]:
+        return [
+            Prediction(float(image.mean()), 0.25, image.mean() - 5, image.mean() + 8)
+            for image in images
+        ]
 
     def explain(self, image: np.ndarray) -> Explanation:
         heatmap = np.ones((7, 7), np.float32)
@@ -41,7 +45,9 @@ class Brightness:
 def skill(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A run whose predictor is `Brightness`; returns its weights, with the run in `run`."""
     weights = SimpleNamespace(has_skill=True, spec=InputSpec(112, 0.8))
-    chosen = SimpleNamespace(id="chosen", weights=lambda: weights, knows_only_drawings=False)
+    chosen = SimpleNamespace(
+        id="chosen", weights=lambda: weights, knows_only_drawings=False, changed_ns=1
+    )
     monkeypatch.setattr(choice, "default_run", lambda: chosen)
     monkeypatch.setattr(predict, "load_predictor", lambda run: Brightness())
     weights.run = chosen
@@ -67,14 +73,30 @@ def call(command: Any, *arguments: object) -> int:
 
 @pytest.mark.usefixtures("skill")
 def test_table_on_the_screen(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(predict, pictures) == 0
+    assert call(predict, pictures, "--crops") == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[1:] == [
-        f" 30.0  male         75.0%  {pictures.as_posix()}/30.png",
-        f" 60.0  male         75.0%  {pictures.as_posix()}/60.png",
+    notes = "(small, blurred, dark)"
+    assert out.splitlines() == [
+        "  age   90% sure  gender  confidence  face  file",
+        f" 30.0   25 to 38  male         75.0%     1  {pictures.as_posix()}/30.png  {notes}",
+        f" 60.0   55 to 68  male         75.0%     1  {pictures.as_posix()}/60.png  {notes}",
     ]
-    assert err.count("taken as the crop of one face") == 1
     assert "random" not in err
+
+
+@pytest.mark.usefixtures("skill")
+def test_every_face_of_a_photo_is_a_row(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def two_in_the_first(image: np.ndarray) -> list[Face]:
+        return [crop_face(image)] * 2 if image.mean() < 50 else []
+
+    monkeypatch.setattr(photos, "find_faces", two_in_the_first)
+    assert call(predict, pictures) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    name = pictures.as_posix()
+    assert [(line[0], line[6]) for line in lines[:2]] == [("30.0", "1"), ("30.0", "2")]
+    assert lines[2] == [*"-----", f"{name}/60.png", "(no", "face", "was", "found)"]
 
 
 @pytest.mark.usefixtures("skill")
@@ -83,21 +105,47 @@ def test_unread_pictures_are_named_and_the_rest_goes_on(
 ) -> None:
     (pictures / "40.jpg").write_text("text")
     output = tmp_path / "out" / "table.jsonl"
-    assert call(predict, pictures, tmp_path / "missing.png", "--output", output) == 1
+    arguments = [pictures, tmp_path / "missing.png", "--crops", "--output", output]
+    assert call(predict, *arguments) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert "40.jpg: not a picture of a known format" in err
     assert "missing.png: there is no such file" in err
-    assert "2 pictures could not be read" in err
+    assert "2 photos could not be read" in err
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["age"] for row in rows] == [30, None, 60, None]
+    assert [path.name for path in output.parent.iterdir()] == ["table.jsonl"]
+
+
+@pytest.mark.usefixtures("skill")
+def test_stopping_keeps_what_is_finished_and_says_how_to_go_on(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [pictures, "--crops", "--output", tmp_path / "out.csv"]
+
+    def stop(*_: object, **__: object) -> Iterator[PhotoAnswer]:
+        yield PhotoAnswer(f"{pictures.as_posix()}/30.png")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "predict_photos", stop)
+        assert main(["predict", *map(str, arguments)]) == 130
+    assert "out.csv.unfinished; the same command goes on" in capsys.readouterr().err
+    assert call(predict, *arguments) == 0
+    assert "going on after 1 photos" in capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert [Path(file).name for file in table["file"]] == ["30.png", "60.png"]
+    assert table["age"].isna().tolist() == [True, False]
 
 
 def test_random_backbone_is_labelled(
     skill: SimpleNamespace, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     skill.has_skill = False
-    call(predict, pictures)
+    call(predict, pictures, "--crops")
     assert "run chosen has a random backbone" in capsys.readouterr().err
 
 
@@ -105,7 +153,7 @@ def test_model_of_drawings_is_labelled(
     skill: SimpleNamespace, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     skill.run.knows_only_drawings = True
-    call(predict, pictures)
+    call(predict, pictures, "--crops")
     assert "run chosen was trained on drawn demo faces" in capsys.readouterr().err
 
 
@@ -115,7 +163,7 @@ def test_named_run_is_used(
     asked = []
     run = SimpleNamespace(id="other", weights=lambda: skill, knows_only_drawings=False)
     monkeypatch.setattr(choice, "find_run", lambda run_id: asked.append(run_id) or run)
-    assert call(predict, pictures, "--run", "other") == 0
+    assert call(predict, pictures, "--crops", "--run", "other") == 0
     assert asked == ["other"]
 
 
@@ -130,9 +178,9 @@ def test_explain_writes_a_folder_per_picture(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pictures / "bad.png").write_text("text")
-    assert call(explain, pictures, "--output", tmp_path / "maps") == 1
+    assert call(explain, pictures, "--crops", "--output", tmp_path / "maps") == 1
     out, err = capsys.readouterr()
-    assert out.startswith("2 explained in ")
+    assert out.startswith("2 faces explained in ")
     assert "bad.png: not a picture" in err
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
         "30",

@@ -19,69 +19,96 @@ from PIL import Image
 from agegender.errors import InvalidImageError, InvalidModelError, StorageError
 from agegender.images import read_image
 from agegender.prediction import export as export_module
+from agegender.prediction import photos as photos_module
 from agegender.prediction.export import (
-    ExplainedPicture,
-    describe,
-    explain_pictures,
+    ExplainedPhoto,
+    explain_photos,
     export_model,
     write_folder,
     write_zip,
 )
+from agegender.prediction.faces import crop_face
+from agegender.prediction.photos import FaceAnswer, PhotoAnswer
 from agegender.prediction.predictor import Prediction, Predictor
 from agegender.prediction.sources import Picture
-from agegender.prediction.tables import PredictionRow
 
 FILES = {
-    "face.png",
-    "figure.png",
+    "1-face.png",
+    "1-figure.png",
     *(
-        f"{head}-{kind}.png"
+        f"1-{head}-{kind}.png"
         for head in ("age", "male", "female")
         for kind in ("heatmap", "overlay")
     ),
 }
 
 
-def item(file: str) -> ExplainedPicture:
-    return ExplainedPicture(PredictionRow(file, Prediction(31.0, 0.2)), {"face.png": b"png"})
+def item(file: str, *, faces: int = 1) -> ExplainedPhoto:
+    crop = np.zeros((200, 200, 3), np.uint8)
+    answer = FaceAnswer(crop_face(crop), crop, Prediction(31.0, 0.2), ())
+    files = ((f"{number}-face.png", b"png") for number in range(1, faces + 1))
+    return ExplainedPhoto(PhotoAnswer(file, [answer] * faces), files)
 
 
-UNREAD = ExplainedPicture(PredictionRow("bad.jpg", error="bad.jpg: no picture"))
+def unread() -> ExplainedPhoto:
+    return ExplainedPhoto(PhotoAnswer("bad.jpg", error="bad.jpg: no picture"), iter(()))
 
 
-def test_words_for_a_prediction() -> None:
-    assert describe(Prediction(30.6, 0.03)) == "31 years, male (97%)"
-
-
-def test_picture_comes_with_all_its_files(predictor: Predictor, faces: list[np.ndarray]) -> None:
+def test_crop_comes_with_all_its_files(predictor: Predictor, faces: list[np.ndarray]) -> None:
     bad = Picture("bad.jpg", InvalidImageError("bad.jpg: no picture"))
-    unread, explained = explain_pictures(predictor, [bad, Picture("a.jpg", faces[0])])
-    assert unread == UNREAD
-    assert set(explained.files) == FILES
-    [expected] = predictor.predict([faces[0]])
-    assert explained.row == PredictionRow("a.jpg", expected)
-    face = read_image(explained.files["face.png"])
-    assert np.array_equal(face, predictor.display_face(faces[0]))
-    assert read_image(explained.files["age-overlay.png"]).shape == face.shape
-    with Image.open(io.BytesIO(explained.files["figure.png"])) as figure:
+    first, second = explain_photos(predictor, [bad, Picture("a.jpg", faces[0])], is_crop=True)
+    assert first.answer == unread().answer
+    assert list(first.files) == []
+    files = dict(second.files)
+    assert set(files) == FILES
+    [answer] = second.answer.faces
+    [expected] = predictor.predict([answer.crop])
+    assert answer.prediction == expected
+    face = read_image(files["1-face.png"])
+    assert np.array_equal(face, predictor.display_face(answer.crop))
+    assert read_image(files["1-age-overlay.png"]).shape == face.shape
+    with Image.open(io.BytesIO(files["1-figure.png"])) as figure:
         assert figure.width > 2 * figure.height
+
+
+def test_photo_comes_with_its_boxes_and_every_face(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    found = [crop_face(image), crop_face(image[:100, :100])]
+    monkeypatch.setattr(photos_module, "find_faces", lambda _: found)
+    [explained] = explain_photos(predictor, [Picture("a.jpg", image)])
+    files = dict(explained.files)
+    assert set(files) == {"photo.jpg"} | FILES | {name.replace("1-", "2-") for name in FILES}
+    assert read_image(files["photo.jpg"]).shape == (600, 800, 3)
+    assert files["1-face.png"] != files["2-face.png"]
+    monkeypatch.setattr(photos_module, "find_faces", lambda _: [])
+    [explained] = explain_photos(predictor, [Picture("a.jpg", image)])
+    assert list(explained.files) == []
 
 
 def test_stopping_ends_the_pictures(predictor: Predictor, faces: list[np.ndarray]) -> None:
     pictures = [Picture("a.jpg", faces[0])]
-    assert list(explain_pictures(predictor, pictures, should_stop=lambda: True)) == []
+    assert list(explain_photos(predictor, pictures, should_stop=lambda: True)) == []
 
 
-def test_folder_per_picture_and_a_table(tmp_path: Path) -> None:
-    items = [item("x/a.jpg"), UNREAD, item("y/A.png"), item("../../..")]
-    rows = list(write_folder(items, tmp_path / "out"))
-    assert rows == [entry.row for entry in items]
+def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
+    def items() -> list[ExplainedPhoto]:
+        return [item("x/a.jpg", faces=2), unread(), item("y/A.png"), item("../../..")]
+
+    answers = list(write_folder(items(), tmp_path / "out"))
+    assert [answer.file for answer in answers] == ["x/a.jpg", "bad.jpg", "y/A.png", "../../.."]
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
-    assert written == ["out/A-2/face.png", "out/a/face.png", "out/picture/face.png"]
+    assert written == [
+        "out/A-2/1-face.png",
+        "out/a/1-face.png",
+        "out/a/2-face.png",
+        "out/picture/1-face.png",
+    ]
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    assert table.file.tolist() == [row.file for row in rows]
+    assert table["file"].tolist() == ["x/a.jpg", "x/a.jpg", "bad.jpg", "y/A.png", "../../.."]
     # A second time, everything is replaced and nothing is doubled.
-    list(write_folder(items, tmp_path / "out"))
+    list(write_folder(items(), tmp_path / "out"))
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
@@ -109,18 +136,18 @@ def test_full_disk_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.Mon
 def test_zip_holds_pictures_and_tables(to_file: bool, tmp_path: Path) -> None:
     stream = io.BytesIO()
     target = tmp_path / "out.zip" if to_file else stream
-    write_zip([item("a.jpg"), UNREAD, item("b/a.jpg")], target)
+    write_zip([item("a.jpg"), unread(), item("b/a.jpg")], target)
     with zipfile.ZipFile(target) as archive:
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [
-            "a-2/face.png",
-            "a/face.png",
+            "a-2/1-face.png",
+            "a/1-face.png",
             "predictions.csv",
-            "predictions.json",
+            "predictions.jsonl",
         ]
         table = pd.read_csv(archive.open("predictions.csv"))
-    assert table.file.tolist() == ["a.jpg", "bad.jpg", "b/a.jpg"]
-    assert table.error[1] == "bad.jpg: no picture"
+    assert table["file"].tolist() == ["a.jpg", "bad.jpg", "b/a.jpg"]
+    assert table["reason"][1] == "bad.jpg: no picture"
 
 
 def test_exported_model_answers_as_the_predictor(

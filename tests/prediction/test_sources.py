@@ -246,3 +246,35 @@ def test_pictures_come_one_at_a_time() -> None:
     next(pictures)
     assert taken == [0]
     assert np.array_equal(next(pictures).content[0, 0], [1, 0, 0])
+
+
+def test_pictures_that_are_skipped_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("text")
+    (tmp_path / "good.png").write_bytes(png(3))
+    archive = make_zip({"in/bad.png": b"text", "in/good.png": png(4)})
+    asked = []
+
+    def skip(name: str) -> bool:
+        asked.append(name)
+        return name.endswith("bad.png")
+
+    found = summary(list(iter_pictures([tmp_path, ("up.zip", archive)], skip=skip)))
+    assert list(found.values()) == [3, 4]
+    assert len(asked) == len(set(asked)) == 4
+
+
+def test_name_that_no_file_can_have_is_an_error() -> None:
+    [error] = read(Path("a" * 300 + ".png")).values()
+    assert isinstance(error, str)
+
+
+def test_file_that_vanishes_while_the_folder_is_read_is_an_error(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(png(1))
+    pictures = iter_pictures([tmp_path])
+    next(pictures)
+    (tmp_path / "b.png").unlink()
+    (tmp_path / "c.png").write_bytes(b"half")
+    vanished, changed = summary(list(pictures)).values()
+    assert "there is no such file" in str(vanished)
+    assert "not a picture" in str(changed)

@@ -1,0 +1,30 @@
+"""Answers put into words, the same on the page, in pictures and in files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agegender.prediction.predictor import Prediction
+
+UNSURE_BELOW = 0.7
+"""A gender with less confidence is called unsure, unless the user says otherwise."""
+
+
+def age_words(prediction: Prediction) -> str:
+    """Say the age with its interval, as "31 years (24 to 39)"."""
+    low, high = prediction.age_low, prediction.age_high
+    interval = "" if low is None or high is None else f" ({low:.0f} to {high:.0f})"
+    return f"{prediction.age:.0f} years{interval}"
+
+
+def gender_words(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:
+    """Say the gender with its confidence: "female (97%)", or "unsure (female 62%)"."""
+    if prediction.confidence < unsure_below:
+        return f"unsure ({prediction.gender} {prediction.confidence:.0%})"
+    return f"{prediction.gender} ({prediction.confidence:.0%})"
+
+
+def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:
+    """Say it all, as "31 years (24 to 39), female (97%)"."""
+    return f"{age_words(prediction)}, {gender_words(prediction, unsure_below=unsure_below)}"
