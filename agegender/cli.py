@@ -18,6 +18,7 @@ COMMANDS = (
     "runs",
     "evaluate",
     "robustness",
+    "heatmaps",
     "explain",
     "predict",
     "export",

@@ -132,7 +132,7 @@ def age_change(ages: NDArray[np.float32], kind: Kind) -> NDArray[np.float32]:
     Returns:
         Years, at least 0, same shape.
     """
-    return np.abs(ages - _whole(ages, kind))
+    return np.asarray(np.abs(ages - _whole(ages, kind)))
 
 
 def gender_change(p_female: NDArray[np.float32], kind: Kind) -> NDArray[np.float32]:
@@ -146,7 +146,7 @@ def gender_change(p_female: NDArray[np.float32], kind: Kind) -> NDArray[np.float
         In [-1, 1], same shape; below 0 where the answer became surer.
     """
     whole = _whole(p_female, kind)
-    return np.where(whole >= FEMALE_THRESHOLD, whole - p_female, p_female - whole)
+    return np.asarray(np.where(whole >= FEMALE_THRESHOLD, whole - p_female, p_female - whole))
 
 
 def area(changes: NDArray[np.float32]) -> NDArray[np.float32]:
