@@ -28,6 +28,7 @@ from agegender.evaluation import charts
 from agegender.images import read_image
 from agegender.storage import storage_errors
 from pages import shared
+from pages.dataset_labels import show_label_quality
 
 SAMPLES_SHOWN = 18
 PAIRS_SHOWN = 12
@@ -337,8 +338,9 @@ def show(dataset: Dataset) -> None:
             shared.forget_datasets()
             st.rerun()
     show_figures(dataset, counts)
-    overview, samples, duplicates, split, unused = st.tabs(
-        ["Overview", "Samples", "Duplicates", "Split", f"Unused files ({len(dataset.unused):,})"]
+    unused_title = f"Unused files ({len(dataset.unused):,})"
+    overview, samples, duplicates, labels, split, unused = st.tabs(
+        ["Overview", "Samples", "Duplicates", "Label quality", "Split", unused_title]
     )
     with overview:
         show_overview(dataset)
@@ -346,6 +348,8 @@ def show(dataset: Dataset) -> None:
         show_samples(dataset)
     with duplicates:
         show_duplicates(dataset, counts)
+    with labels:
+        show_label_quality(dataset)
     with split:
         show_split(dataset, counts)
     with unused:

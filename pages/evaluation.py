@@ -24,6 +24,7 @@ from agegender.images import read_image
 from agegender.training.features import count_missing
 from agegender.training.runs import Run
 from pages import shared
+from pages.evaluation_fairness import find_fairness, show_crossings, show_gates
 
 SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
 
@@ -330,15 +331,19 @@ if left_out:
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
         "been trained on them, so that they would flatter it."
     )
-age, gender, groups, pictures, training, report = st.tabs(
-    ["Age", "Gender", "Groups", "Faces", "Training", "Report"]
+age, gender, groups, gates, pictures, training, report = st.tabs(
+    ["Age", "Gender", "Groups", "Age gates", "Faces", "Training", "Report"]
 )
 with age:
     show_age(answers, figures)
 with gender:
     show_gender(answers, figures)
+fairness = find_fairness(answers, chosen_run, faces)
 with groups:
     show_groups(figures)
+    show_crossings(fairness)
+with gates:
+    show_gates(answers, fairness)
 with pictures:
     show_pictures(faces, answers)
 with training:

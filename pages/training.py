@@ -9,6 +9,7 @@ import streamlit as st
 
 from agegender.config import IMAGE_SIZE
 from agegender.dataset.dataset import Dataset
+from agegender.dataset.exclusion import kept_exclusions
 from agegender.evaluation.charts import training_chart
 from agegender.model.weights import (
     IMAGENET,
@@ -108,6 +109,7 @@ def choose_settings(dataset: Dataset) -> TrainConfig | None:
             placeholder=f"all {total:,}",
             help="Drawn at random. Few faces make a quick trial, and a worse model.",
         )
+        exclude = choose_exclusions()
     first, second, third = st.columns(3, gap="medium")
     usual = TrainConfig(dataset=str(dataset.folder), backbone=backbone)
     epochs = first.number_input(
@@ -142,11 +144,28 @@ def choose_settings(dataset: Dataset) -> TrainConfig | None:
             batch_size=batch_size,
             learning_rate=learning_rate,
             limit=limit if limit is None or limit < total else None,
+            exclude=exclude,
             **more,
         )
     except ValueError as error:
         st.error(f"{error}.", icon=":material/error:")
         return None
+
+
+def choose_exclusions() -> str | None:
+    """Let the visitor choose a list of faces to leave out, where one has been saved."""
+    lists = {path.stem: str(path.resolve()) for path in kept_exclusions()}
+    if not lists:
+        return None
+    chosen = st.selectbox(
+        "Leave out",
+        list(lists),
+        index=None,
+        placeholder="no face",
+        help="Faces that were marked on the Dataset page, under Label quality. They are taken "
+        "from the train faces only.",
+    )
+    return None if chosen is None else lists[chosen]
 
 
 def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
@@ -229,7 +248,7 @@ def show_estimate(dataset: Dataset, config: TrainConfig) -> None:
         return
     weights = find_weights(config.backbone)
     key = (
-        str(dataset.folder), dataset.split_hash, config.limit, config.seed,
+        str(dataset.folder), dataset.split_hash, config.limit, config.exclude, config.seed,
         weights.sha256, weights.spec.size, weights.spec.crop,
     )  # fmt: skip
     train_faces, missing = count_work(key, dataset, config, weights)
@@ -397,6 +416,7 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
         ("Dataset", Path(config.dataset).name),
         ("Backbone", shared.backbone_label(config.backbone)),
         ("Faces, at most", "all" if config.limit is None else f"{config.limit:,}"),
+        ("Left out", "none" if config.exclude is None else Path(config.exclude).name),
         ("Epochs, at most", str(config.epochs)),
         ("Patience, epochs", str(config.patience)),
         ("Batch size", str(config.batch_size)),

@@ -166,6 +166,11 @@ def gate_note(gates: dict[str, Any]) -> str:
     count = gates["chosen_on_n"]
     if not count:
         return "No challenge age: there are no validation faces to choose it on."
+    if all(gate["challenge_age"] is None for gate in gates["gates"]):
+        return (
+            f"No challenge age: of {count:,} validation faces too few are under age, or no "
+            "threshold lets few enough of them through."
+        )
     if gates["is_chosen_on_same"]:
         return (
             f"The challenge ages were chosen on {count:,} validation faces that are measured here "

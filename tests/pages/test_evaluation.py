@@ -40,7 +40,7 @@ def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
     assert "drawings, not people" in text_of(at)
     assert read_test_reads(trained_run) == []
     assert [tab.label for tab in at.tabs] == [
-        "Age", "Gender", "Groups", "Faces", "Training", "Report",
+        "Age", "Gender", "Groups", "Age gates", "Faces", "Training", "Report",
     ]  # fmt: skip
 
 
@@ -81,6 +81,24 @@ def test_a_look_at_the_test_split_is_logged_once_and_said(
     assert at.metric
     at.run()
     assert len(read_test_reads(trained_run)) == 1
+
+
+def test_gaps_between_groups_and_age_gates_are_shown(open_page: OpenPage, shared_run: Run) -> None:
+    at = open_page("evaluation")
+    said = text_of(at)
+    assert "Gaps between groups" in said
+    # So few faces show no gap, and no challenge age.
+    assert "**0** gaps are not noise" in said
+    assert "No challenge age" in said
+    [gaps] = [frame.value for frame in at.dataframe if "Not noise" in frame.value]
+    assert gaps["Faces"].str.endswith("(few)").all()
+    gates = [frame.value for frame in at.dataframe if "Let through" in frame.value]
+    assert [list(table.columns)[2] for table in gates] == ["Under 18", "Under 25"]
+    [figure] = [group for group in at.button_group if group.label == "Figure"]
+    figure.set_value("accuracy").run()
+    assert not at.exception
+    [gaps] = [frame.value for frame in at.dataframe if "Not noise" in frame.value]
+    assert gaps["Gap"].str.endswith("points").all()
 
 
 def test_the_report_can_be_taken_away(open_page: OpenPage, trained_run: Run) -> None:

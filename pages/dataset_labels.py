@@ -1,0 +1,187 @@
+"""The Dataset page's tab on labels that are probably wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from agegender.config import GENDER_NAMES
+from agegender.dataset.dataset import Dataset
+from agegender.dataset.exclusion import (
+    exclusions_dir,
+    exclusions_text,
+    read_exclusions,
+    write_exclusions,
+)
+from agegender.errors import ModelNotFoundError
+from agegender.images import read_image
+from agegender.label_quality.suspicion import HEADS, exclusions, rank_labels
+from agegender.model.weights import BackboneWeights
+from agegender.training.features import count_missing
+from agegender.training.runs import default_run
+from pages import shared
+
+SUSPECTS_KEPT = 500
+"""So many of the most suspicious labels can be looked at."""
+
+SUSPECTS_SHOWN = 24
+"""On one sheet."""
+
+MARKS_KEY = "label_marks"
+"""In the session: the dataset folder, and the content hashes of the faces that are marked."""
+
+
+def show_label_quality(dataset: Dataset) -> None:
+    """Show the most suspicious labels, to be marked and left out of training."""
+    st.markdown(
+        "Heads are trained five times, each time without a fifth of the train faces, and answer "
+        "for those: the labels that are furthest from what such heads expect come first. Many are "
+        "wrong, others belong to faces that are merely hard. **Look before you leave out.**"
+    )
+    try:
+        run = default_run()
+    except ModelNotFoundError:
+        shared.next_step(shared.NO_RUN_YET, shared.TRAINING, "Train a model")
+        return
+    with shared.errors_as_messages():
+        weights = run.chosen_weights()
+        st.caption(
+            f"By the backbone of: {shared.run_label(run)}. Where it was trained on these labels "
+            "itself, as the shipped one was on UTKFace's, fewer wrong ones stand out."
+        )
+        suspects = find_suspects((str(dataset.folder), dataset.split_hash, weights.sha256),
+                                 dataset, weights)  # fmt: skip
+        if suspects is None:
+            offer_check(dataset, weights)
+        else:
+            show_suspects(dataset, suspects)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def find_suspects(
+    key: tuple[str, ...], _dataset: Dataset, _weights: BackboneWeights
+) -> pd.DataFrame | None:
+    """Return the most suspicious labels, or None before they have been checked.
+
+    Args:
+        key: What decides it, since the others are not hashed.
+        _dataset: The faces.
+        _weights: The backbone.
+    """
+    # Imported here, as it brings much that the first page does not need.
+    from agegender.label_quality.out_of_fold import is_kept, predict_out_of_fold
+
+    if not is_kept(_dataset, _weights):
+        return None
+    return rank_labels(predict_out_of_fold(_dataset, _weights)).head(SUSPECTS_KEPT)
+
+
+def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
+    """Check the labels when asked to, which takes a minute or two for 17,000 faces."""
+    from agegender.label_quality.out_of_fold import predict_out_of_fold
+
+    missing = count_missing(dataset.of("train"), weights)
+    if missing:
+        st.markdown(
+            f"**{missing:,}** faces have not been through this backbone yet. It is done once; you "
+            "can stop and go on. A training does it in the background."
+        )
+    if st.button("Check the labels", type="primary", icon=":material/fact_check:"):
+        with (
+            st.spinner("Checking; the first time starts TensorFlow …"),
+            shared.progress("Faces") as on_faces,
+            shared.progress("Epochs") as on_epochs,
+        ):
+            predict_out_of_fold(dataset, weights, on_faces=on_faces, on_epochs=on_epochs)
+        find_suspects.clear()
+        st.rerun()
+
+
+def show_suspects(dataset: Dataset, suspects: pd.DataFrame) -> None:
+    """Show a sheet of suspicious labels, and what can be done with the marked ones."""
+    marked = marks(dataset)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    head = left.segmented_control(
+        "Label", ["both", *HEADS], default="both", required=True, format_func=str.capitalize
+    )
+    chosen = suspects if head == "both" else suspects[suspects["head"] == head]
+    if chosen.empty:
+        st.info("No such label.", icon=":material/check_circle:")
+        return
+    sheets = -(-len(chosen) // SUSPECTS_SHOWN)
+    sheet = right.number_input(f"Sheet of {sheets}", 1, sheets, 1)
+    shown = chosen.iloc[(sheet - 1) * SUSPECTS_SHOWN : sheet * SUSPECTS_SHOWN]
+    with st.container(horizontal=True):
+        for row in shown.itertuples():
+            with st.container(width=150, gap=None), shared.errors_as_messages():
+                st.image(read_image(dataset.path(row.file)), width=150, alt=row.file)
+                show_labels(row)
+                # Copies of a picture have labels of their own, and share their mark.
+                key = f"leave-out-{row.file}"
+                st.session_state[key] = row.sha256 in marked
+                st.checkbox("Leave out", key=key, on_change=toggle, args=(marked, row.sha256))
+    show_actions(dataset, suspects, set(shown["sha256"]), marked)
+
+
+def show_labels(row: object) -> None:
+    """Write a label beside what is expected, the suspicious one in bold."""
+    gender = GENDER_NAMES[row.gender]
+    sure = f"{100 * row.p_female:.0f}% female"
+    expected = f"{row.age_pred:.0f} ({row.age_low:.0f}-{row.age_high:.0f})"
+    by_age = row.head == "age"
+    label = f"**{row.age}**, {gender}" if by_age else f"{row.age}, **{gender}**"
+    st.markdown(f"Label {label}")
+    st.caption(f"expected {expected}, {sure}")
+
+
+def marks(dataset: Dataset) -> set[str]:
+    """Return the marked faces of this session, at first those of the saved list."""
+    folder, marked = st.session_state.get(MARKS_KEY, (None, set()))
+    if folder != dataset.folder:
+        path = list_file(dataset)
+        marked = set(read_exclusions(path)) if path.exists() else set()
+        st.session_state[MARKS_KEY] = (dataset.folder, marked)
+    return marked
+
+
+def toggle(marked: set[str], sha256: str) -> None:
+    """Mark a face, or take its mark away."""
+    marked.symmetric_difference_update({sha256})
+
+
+def list_file(dataset: Dataset) -> Path:
+    """Return where the list of a dataset is saved for training."""
+    return exclusions_dir() / f"{dataset.folder.name}.csv"
+
+
+def show_actions(
+    dataset: Dataset, suspects: pd.DataFrame, shown: set[str], marked: set[str]
+) -> None:
+    """Offer to mark the sheet, and to save or take away what is marked."""
+    listed = exclusions(suspects[suspects["sha256"].isin(marked)])
+    # Marked earlier, by another backbone's answers perhaps.
+    others = dataset.faces[dataset.faces["sha256"].isin(marked - set(listed["sha256"]))]
+    listed = pd.concat([listed, others[["file", "sha256"]].assign(reason="marked before")])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Mark this sheet", icon=":material/select_all:",
+                  on_click=marked.update, args=(shown,))  # fmt: skip
+        st.button("Unmark all", icon=":material/deselect:", on_click=marked.clear)
+        st.download_button(
+            "Download the list",
+            exclusions_text(listed),
+            f"{dataset.folder.name}-exclusions.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=listed.empty,
+        )
+        if st.button("Save for training", type="primary", icon=":material/save:"):
+            write_exclusions(listed, list_file(dataset))
+            st.toast("Saved: choose it on the Training page.", icon=":material/check:")
+    st.markdown(
+        f"**{len(marked):,}** {'face is' if len(marked) == 1 else 'faces are'} marked. A list "
+        "that is saved can be chosen on the Training page; it takes faces from the train split "
+        "only, so that figures stay comparable."
+    )
