@@ -31,7 +31,7 @@ def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
     part = gaps[(gaps["figure"] == figure) & ~gaps["is_small"] & gaps["gap"].notna()]
     part = part.head(GAPS_SHOWN)
     form = "+.1%" if figure == "accuracy" else "+.1f"
-    title = f"{FIGURE_TITLES[figure]}: the group less the rest"
+    title = f"{FIGURE_TITLES[figure]}, the group's less the others'"
     verdict = part["is_real"].map({True: "not noise", False: "may be noise"})
     base = alt.Chart(part.assign(verdict=verdict)).encode(
         y=alt.Y("group:N", sort=None, title=None, axis=alt.Axis(labelLimit=0)),
@@ -51,7 +51,7 @@ def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
         zero,
         base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=title, axis=axis), x2="high:Q"),
         base.mark_point(size=75, filled=True, opacity=1).encode(x="gap:Q"),
-        title="Largest gaps",
+        title=f"Largest gaps: {FIGURE_TITLES[figure]}",
         height=max(4, len(part)) * ROW_HEIGHT,
     )
 

@@ -33,7 +33,8 @@ def plot_crossing(groups: pd.DataFrame, figure: str, *, ax: Any = None) -> Figur
     for row in part.itertuples():
         place = names.index(f"{row.race}, {row.gender}"), bands.index(str(row.band))
         value = getattr(row, figure)
-        grid[place] = value
+        # A handful of faces would take the darkest colours.
+        grid[place] = np.nan if row.is_small else value
         text = f"{value:.0%}" if figure == "accuracy" else f"{value:.1f}"
         ax.annotate(
             f"{text}  (n = {row.n:,}{', few' if row.is_small else ''})",
@@ -82,7 +83,8 @@ def plot_gaps(gaps: pd.DataFrame, figure: str, *, ax: Any = None) -> Figure:
     ax.set_ylim(max(len(part), 1) - 0.4, -0.6)
     if figure == "accuracy":
         percent_ticks(ax.xaxis)
-    return label(ax, "Largest gaps", f"{FIGURE_TITLES[figure]}: the group less the rest", "")
+    title = FIGURE_TITLES[figure]
+    return label(ax, f"Largest gaps: {title}", f"{title}, the group's less the others'", "")
 
 
 def plot_gate(curve: pd.DataFrame, gate: int, challenge: int | None, *, ax: Any = None) -> Figure:

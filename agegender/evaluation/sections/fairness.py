@@ -37,7 +37,7 @@ def _groups(evaluation: Evaluation, draw: Draw) -> Section:
                 draw(
                     f"crossing_{figure}",
                     plots.plot_crossing(groups, figure),
-                    "The darker, the worse; groups of few faces are grey.",
+                    "The darker, the worse; groups of few faces have no colour.",
                 )
                 for figure in ("mae", "accuracy")
             ),
