@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agegender.cli import exit_code
-from agegender.commands.evaluate import add_choices, open_choices
+from agegender.commands.evaluate import add_choices, add_photos_option, open_choices
 from agegender.commands.progress import progress_bar
 
 
@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         "SVG) and one self-contained HTML report.",
     )
     add_choices(parser, split="test")
+    add_photos_option(parser, "besides the dataset")
     parser.add_argument(
         "--output",
         type=Path,
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             args.output,
             limit=args.limit,
             seed=args.seed,
+            photos=args.photos,
             on_progress=on_progress,
         )
     written = page.parent

@@ -25,12 +25,15 @@ def add_parser(subparsers: Any) -> None:
         "are being made, look at validation: looks at the test split are logged in the run.",
     )
     add_choices(parser, split="validation")
+    add_photos_option(parser, "instead of a dataset, whose options do not matter then")
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures of a run as tables, or all of them as JSON."""
+    if args.photos is not None:
+        return _run_on_photos(args)
     chosen, dataset = open_choices(args)
     with progress_bar("predicting") as on_progress:
         predictions = predict_faces(
@@ -76,6 +79,22 @@ def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
     )
 
 
+def add_photos_option(parser: argparse.ArgumentParser, how: str) -> None:
+    """Add `--photos`; `generate_results.py` has the same.
+
+    Args:
+        parser: Where to.
+        how: What the photos are to the dataset, for the help text.
+    """
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="measure whole photos of one person each, with a labels.csv beside them (filename, "
+        f"age, gender, and subject if people are on several), {how}",
+    )
+
+
 def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
     """Open what `add_choices` let the user choose, and say what the figures are worth.
 
@@ -96,6 +115,32 @@ def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
             file=sys.stderr,
         )
     return chosen, dataset
+
+
+def _run_on_photos(args: argparse.Namespace) -> int:
+    """Print the figures of labelled photos, and what went wrong."""
+    chosen = choose_run(args.run_id)
+    tell_worth(chosen)
+    from agegender.evaluation.photos import (
+        answer_photos,
+        photo_failures,
+        photo_metrics,
+        photo_table,
+    )
+    from agegender.evaluation.tables import markdown
+    from agegender.prediction.predictor import load_predictor
+
+    with progress_bar("answering") as on_progress:
+        photos = answer_photos(load_predictor(chosen), args.photos, on_progress=on_progress)
+    metrics = photo_metrics(photos, seed=args.seed)
+    if args.json:
+        print(json.dumps(metrics, indent=2, allow_nan=False))
+        return 0
+    print(markdown(photo_table(metrics)))
+    failures = photo_failures(photos)
+    if len(failures):
+        print(markdown(failures))
+    return 0
 
 
 def _format(metrics: dict[str, Any]) -> str:

@@ -22,11 +22,16 @@ _DRAWS_AT_ONCE = 4_000_000
 """Bounds the memory of a bootstrap (32 MB of indices) for any sample."""
 
 
-def bootstrap_mean(values: NDArray[np.float64], *, seed: int = SEED) -> tuple[float, float]:
+def bootstrap_mean(
+    values: NDArray[np.float64], *, clusters: NDArray[np.int64] | None = None, seed: int = SEED
+) -> tuple[float, float]:
     """Return the 95% percentile bootstrap interval of a mean (Efron, 1979).
 
     Args:
         values: One number for each face, shape (n,), n at least 1.
+        clusters: Number of the person, from 0, that each face is of: persons are
+            then drawn with all their faces, which are not independent. By default
+            every face is somebody else's.
         seed: Seed of the resampling, so that a report can be repeated.
 
     Returns:
@@ -35,29 +40,31 @@ def bootstrap_mean(values: NDArray[np.float64], *, seed: int = SEED) -> tuple[fl
     Raises:
         ValueError: If there is no value.
     """
-    count = len(values)
-    if not count:
+    if not len(values):
         raise ValueError("a mean of no values has no interval")
+    sums = values if clusters is None else np.bincount(clusters, values)
+    sizes = None if clusters is None else np.bincount(clusters)
+    count = len(sums)
     rng = np.random.default_rng(seed)
     step = max(1, _DRAWS_AT_ONCE // count)
-    means = np.concatenate(
-        [
-            values[rng.integers(0, count, (min(step, RESAMPLES - start), count))].mean(axis=1)
-            for start in range(0, RESAMPLES, step)
-        ]
-    )
-    low, high = np.quantile(means, [0.025, 0.975])
+    means = []
+    for start in range(0, RESAMPLES, step):
+        drawn = rng.integers(0, count, (min(step, RESAMPLES - start), count))
+        totals = sums[drawn].sum(axis=1)
+        means.append(totals / (count if sizes is None else sizes[drawn].sum(axis=1)))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
+def wilson(hits: float, count: int) -> tuple[float, float]:
     """Return the 95% interval of a share (Wilson, 1927).
 
     Unlike the textbook interval it stays within 0..1 and is right for shares
     near 1 and for small groups.
 
     Args:
-        hits: How many of the faces were right.
+        hits: How many of the faces were right; not whole where a face stands for
+            the mean of several.
         count: How many faces there were, at least 1.
 
     Returns:

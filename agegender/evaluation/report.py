@@ -17,11 +17,13 @@ from agegender.errors import StorageError
 from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
 from agegender.evaluation.html import render_report
 from agegender.evaluation.metrics import compute_metrics, training_floors
+from agegender.evaluation.photos import answer_photos, photo_metrics
 from agegender.evaluation.predictions import predict_faces, read_test_reads
 from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
 from agegender.evaluation.tables import all_tables, markdown
+from agegender.prediction.predictor import load_predictor
 from agegender.storage import replacing, write_json
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def write_report(
     *,
     limit: int | None = None,
     seed: int = SEED,
+    photos: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Evaluate a run and write the report, whole or not at all.
@@ -65,26 +68,36 @@ def write_report(
         output: The folder to write.
         limit: At most so many faces, drawn by the seed; None for all.
         seed: Of the draw, the samples and the bootstrap.
-        on_progress: Called with (done, total) while faces are predicted.
+        photos: A folder of labelled whole photos to measure as well (see
+            `evaluation.photos`).
+        on_progress: Called with (done, total) while faces are predicted, and anew
+            while photos are.
 
     Returns:
         The HTML page.
 
     Raises:
         StorageError: If the folder holds other files, or the disk refuses.
-        DatasetError: If the split holds no face that can be read.
+        DatasetError: If the split holds no face that can be read, or the photos'
+            labels cannot be used.
         ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
         ValueError: If the split is unknown or the limit is below 1.
     """
     output = output.resolve()
     check_output(output)
+    # First, as their labels are the likeliest to be wrong.
+    answered = None
+    if photos is not None:
+        answered = answer_photos(load_predictor(run), photos, on_progress=on_progress)
     predictions = predict_faces(
         run, dataset, split, limit=limit, seed=seed, on_progress=on_progress
     )
     metrics = compute_metrics(predictions, floors=training_floors(dataset), seed=seed)
     validation = validation_of(predictions, run, dataset, limit=limit, on_progress=on_progress)
     metrics |= compute_fairness(predictions, validation=validation, seed=seed)
-    evaluation = Evaluation(run, dataset, split, limit, seed, predictions, metrics)
+    if answered is not None:
+        metrics["photos"] = photo_metrics(answered, seed=seed)
+    evaluation = Evaluation(run, dataset, split, limit, seed, predictions, metrics, answered)
     with replacing(output) as part:
         part.mkdir()
         _write_files(part, evaluation)

@@ -20,6 +20,20 @@ def test_bootstrap_of_one_value_is_that_value() -> None:
     assert bootstrap_mean(np.array([4.0])) == (4.0, 4.0)
 
 
+def test_bootstrap_draws_whole_clusters() -> None:
+    """Ten copies of every value are worth no more than one of each."""
+    values = np.random.default_rng(1).normal(0, 5, 300)
+    clusters = np.repeat(np.arange(300), 10)
+    copied = bootstrap_mean(values[clusters], clusters=clusters, seed=3)
+    assert copied == pytest.approx(bootstrap_mean(values, seed=3))
+    low, high = bootstrap_mean(values[clusters], seed=3)
+    assert high - low < 0.5 * (copied[1] - copied[0])
+    # Clusters of unlike size: the mean is over the values, not over the clusters.
+    assert bootstrap_mean(np.array([0.0, 4, 4, 4]), clusters=np.array([0, 1, 1, 1])) == (0, 4)
+    even = bootstrap_mean(np.array([3.0, 3.0, 3.0]), clusters=np.array([0, 0, 1]))
+    assert even == (3, 3)
+
+
 def test_wilson_matches_published_values() -> None:
     # Newcombe 1998, table I, method 3.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)

@@ -30,7 +30,9 @@ class Evaluation:
         limit: At most so many faces were drawn; None for all.
         seed: Of all chance.
         predictions: What `predict_faces` returned.
-        metrics: What `compute_metrics` returned.
+        metrics: What `compute_metrics` returned; with `photos`, what `photo_metrics`
+            did, under that name.
+        photos: What `answer_photos` returned; None if no photos were given.
     """
 
     run: Run
@@ -40,6 +42,7 @@ class Evaluation:
     seed: int
     predictions: pd.DataFrame
     metrics: dict[str, Any]
+    photos: pd.DataFrame | None = None
 
     def count_seen(self) -> int:
         """Count the split's faces that do not count, since the backbone knows them."""

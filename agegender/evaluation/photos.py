@@ -1,0 +1,255 @@
+"""How well whole photos with known ages and genders are answered.
+
+A folder of photos of one person each, and `labels.csv` beside them with the columns
+`filename`, `age` (years) and `gender` ("male" or "female"); a column `subject` says
+who it is, where the same person is on several photos. Other columns do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from agegender.config import GENDER_NAMES, SEED
+from agegender.errors import DatasetError, InvalidImageError, StoppedError
+from agegender.evaluation.intervals import bootstrap_mean, wilson
+from agegender.images import read_image
+from agegender.model.answer import answered_gender
+from agegender.prediction.photos import predict_photo
+
+if TYPE_CHECKING:
+    from agegender.prediction.predictor import Predictor
+
+LABELS_FILE = "labels.csv"
+COLUMNS = ("filename", "age", "gender")
+SUBJECT = "subject"
+
+FAR_OFF_YEARS = 10
+"""An age that is off by more is listed as a failure."""
+
+
+def read_labels(folder: Path) -> pd.DataFrame:
+    """Read the labels of a folder of photos.
+
+    Args:
+        folder: With `LABELS_FILE` in it.
+
+    Returns:
+        A row for each photo: `file`, `age` (years), `gender` (index into
+        GENDER_NAMES), `subject` (the file itself where no column says who it is).
+
+    Raises:
+        DatasetError: If there are no labels, or one of them cannot be understood.
+    """
+    path = folder / LABELS_FILE
+    try:
+        # Everything as text: "007" is somebody else than "7".
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{folder} has no {LABELS_FILE}; add one with the columns {', '.join(COLUMNS)}."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{path} cannot be read as a table ({error}); save it as CSV."
+        ) from error
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing or table.empty:
+        lack = f"the columns {', '.join(missing)}" if missing else "rows"
+        raise DatasetError(f"{path} lacks {lack}; it needs {', '.join(COLUMNS)}.")
+    age = pd.to_numeric(table["age"], errors="coerce")
+    gender = table["gender"].str.strip().str.lower()
+    is_known = age.ge(0) & np.isfinite(age) & gender.isin(GENDER_NAMES)
+    if not is_known.all():
+        first = table[~is_known].iloc[0]
+        raise DatasetError(
+            f"{path} gives {first['filename']} the age {first['age']!r} and the gender "
+            f"{first['gender']!r}; it needs a number and one of {', '.join(GENDER_NAMES)}."
+        )
+    return pd.DataFrame(
+        {
+            "file": table["filename"],
+            "age": age.astype(np.float64),
+            "gender": gender.map({name: number for number, name in enumerate(GENDER_NAMES)}),
+            "subject": table[SUBJECT if SUBJECT in table.columns else "filename"],
+        }
+    )
+
+
+def answer_photos(
+    predictor: Predictor,
+    folder: Path,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> pd.DataFrame:
+    """Find and answer the faces of labelled photos.
+
+    Args:
+        predictor: The model.
+        folder: What `read_labels` takes.
+        on_progress: Called with (done, total), in photos.
+        should_stop: Asked before each photo.
+
+    Returns:
+        What `read_labels` returns, with `faces` (how many were found) and, of the
+        largest face, `age_pred`, `age_low`, `age_high` (years), `p_female` and
+        `gender_pred`, NaN where there is none; `error`: why the photo could not
+        be read, else empty.
+
+    Raises:
+        DatasetError: If the labels cannot be used.
+        StoppedError: If `should_stop` said so.
+    """
+    labels = read_labels(folder)
+    rows = []
+    for done, file in enumerate(labels["file"], 1):
+        if should_stop is not None and should_stop():
+            raise StoppedError("Stopped before every photo was answered.")
+        row: dict[str, Any] = {"faces": 0, "error": ""}
+        try:
+            answers = predict_photo(predictor, read_image(folder / file))
+        except InvalidImageError as error:
+            row["error"] = str(error)
+        else:
+            row["faces"] = len(answers)
+            if answers:
+                main = answers[0].prediction
+                row |= {
+                    "age_pred": main.age,
+                    "age_low": main.age_low,
+                    "age_high": main.age_high,
+                    "p_female": main.p_female,
+                    "gender_pred": int(answered_gender(main.p_female)),
+                }
+        rows.append(row)
+        if on_progress is not None:
+            on_progress(done, len(labels))
+    numbers = ["age_pred", "age_low", "age_high", "p_female", "gender_pred"]
+    table = pd.DataFrame(rows, columns=["faces", "error", *numbers])
+    return pd.concat([labels, table.astype(dict.fromkeys(numbers, np.float64))], axis=1)
+
+
+def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
+    """Compute the figures of labelled photos, with 95% intervals.
+
+    Photos of one person are not independent: the bootstrap draws whole persons,
+    and Wilson's interval of a share counts persons, as if all photos of one had
+    the same outcome, which errs on the wide side.
+
+    Args:
+        photos: What `answer_photos` returned.
+        seed: Of the bootstrap.
+
+    Returns:
+        Numbers for JSON: `n`, `subjects`, `unreadable`; of the photos that could be
+        read, the shares `one_face` and `any_face`; of those with a face, `answered`,
+        `mae`, `bias` (years), `gender_accuracy`, and of the 90% intervals
+        `coverage` and `width` (years, mean). Each share and mean but the width has
+        an interval, `..._ci95`. None where there is nothing to compute it from.
+    """
+    readable = photos[photos["error"] == ""]
+    answered = readable[readable["faces"] > 0]
+    with_range = answered[answered["age_low"].notna()]
+    residuals = answered["age_pred"] - answered["age"]
+    within = with_range["age"].between(with_range["age_low"], with_range["age_high"])
+    width = (with_range["age_high"] - with_range["age_low"]).mean()
+    hits = answered["gender_pred"] == answered["gender"]
+    return {
+        "n": len(photos),
+        "subjects": int(photos["subject"].nunique()),
+        "unreadable": len(photos) - len(readable),
+        **_share("one_face", readable["faces"] == 1, readable["subject"]),
+        **_share("any_face", readable["faces"] > 0, readable["subject"]),
+        "answered": len(answered),
+        **_mean("mae", residuals.abs(), answered["subject"], seed),
+        **_mean("bias", residuals, answered["subject"], seed),
+        **_share("gender_accuracy", hits, answered["subject"]),
+        **_share("coverage", within, with_range["subject"]),
+        "width": None if with_range.empty else float(width),
+    }
+
+
+def photo_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Lay the figures out for people.
+
+    Args:
+        metrics: What `photo_metrics` returned.
+
+    Returns:
+        Text and counts: `Figure`, `Photos`, `Value`, `95% interval`.
+    """
+    readable, answered = metrics["n"] - metrics["unreadable"], metrics["answered"]
+    rows = []
+    for name, title, count, form in (
+        ("one_face", "Exactly one face found", readable, ".1%"),
+        ("any_face", "At least one face found", readable, ".1%"),
+        ("mae", "Age MAE, years", answered, ".1f"),
+        ("bias", "Bias (predicted minus true), years", answered, "+.1f"),
+        ("gender_accuracy", "Gender accuracy", answered, ".1%"),
+        ("coverage", "Ages within their 90% interval", answered, ".1%"),
+    ):
+        value = metrics[name]
+        if value is not None:
+            low, high = metrics[f"{name}_ci95"]
+            rows.append((title, count, f"{value:{form}}", f"{low:{form}} to {high:{form}}"))
+    if metrics["width"] is not None:
+        width = f"{metrics['width']:.1f}"
+        rows.append(("Mean width of the 90% interval, years", answered, width, ""))
+    return pd.DataFrame(rows, columns=["Figure", "Photos", "Value", "95% interval"])
+
+
+def photo_failures(photos: pd.DataFrame) -> pd.DataFrame:
+    """List what went wrong, a row for each photo with a reason.
+
+    Args:
+        photos: What `answer_photos` returned.
+
+    Returns:
+        Text: `Photo`, `True`, `Answer`, `What went wrong`: no face, several faces,
+        the wrong gender, an age off by more than `FAR_OFF_YEARS`, or why the photo
+        could not be read.
+    """
+    rows = []
+    for photo in photos.to_dict("records"):
+        reasons = []
+        answer = ""
+        if photo["error"]:
+            reasons.append(photo["error"])
+        elif not photo["faces"]:
+            reasons.append("no face found")
+        else:
+            gender = GENDER_NAMES[int(photo["gender_pred"])]
+            answer = f"{gender}, {photo['age_pred']:.0f}"
+            if photo["faces"] > 1:
+                reasons.append(f"{photo['faces']} faces found")
+            if photo["gender_pred"] != photo["gender"]:
+                reasons.append("wrong gender")
+            error = photo["age_pred"] - photo["age"]
+            if abs(error) > FAR_OFF_YEARS:
+                reasons.append(f"{error:+.0f} years")
+        if reasons:
+            truth = f"{GENDER_NAMES[photo['gender']]}, {photo['age']:.0f}"
+            rows.append((photo["file"], truth, answer, "; ".join(reasons)))
+    return pd.DataFrame(rows, columns=["Photo", "True", "Answer", "What went wrong"])
+
+
+def _share(name: str, hits: pd.Series[bool], subjects: pd.Series[str]) -> dict[str, Any]:
+    if hits.empty:
+        return {name: None, f"{name}_ci95": None}
+    share, persons = float(hits.mean()), subjects.nunique()
+    return {name: share, f"{name}_ci95": list(wilson(share * persons, persons))}
+
+
+def _mean(
+    name: str, values: pd.Series[float], subjects: pd.Series[str], seed: int
+) -> dict[str, Any]:
+    if values.empty:
+        return {name: None, f"{name}_ci95": None}
+    clusters = pd.factorize(subjects)[0]
+    ends = bootstrap_mean(np.asarray(values, np.float64), clusters=clusters, seed=seed)
+    return {name: float(values.mean()), f"{name}_ci95": list(ends)}

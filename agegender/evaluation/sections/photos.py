@@ -1,0 +1,40 @@
+"""How well whole photos are answered."""
+
+from __future__ import annotations
+
+from agegender.evaluation import plots
+from agegender.evaluation.html import Section
+from agegender.evaluation.photos import photo_failures, photo_table
+from agegender.evaluation.sections.base import Draw, Evaluation
+
+
+def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
+    """Show the figures of labelled photos; nothing if none were given."""
+    if evaluation.photos is None:
+        return []
+    photos, metrics = evaluation.photos, evaluation.metrics["photos"]
+    answered = photos[photos["faces"] > 0]
+    figures = []
+    if len(answered):
+        figures = [
+            draw(
+                "photos_age_scatter",
+                plots.plot_age_scatter(answered),
+                "Whole photos: on the dashed line the predicted age is the true one.",
+            ),
+            draw(
+                "photos_age_errors",
+                plots.plot_errors(answered),
+                "Whole photos: right of the dashed line people are taken for older than they are.",
+            ),
+        ]
+    lead = (
+        f"{metrics['n']:,} photos of {metrics['subjects']:,} people, uncropped: the largest face "
+        "that is found counts, and a photo without one is a failure. Photos of one person are "
+        "not independent; intervals count people."
+    )
+    tables = [("Whole photos", photo_table(metrics))]
+    failures = photo_failures(photos)
+    if len(failures):
+        tables.append(("Photos with something wrong", failures))
+    return [Section("Whole photos", lead, figures=figures, tables=tables)]
