@@ -38,7 +38,9 @@ class Dataset:
             GENDER_NAMES), `race` (index into RACE_NAMES), `date`, `width` and
             `height` (pixels), `size_bytes`, `sha256` and `phash` (64
             hexadecimal digits), `split` ("train", "validation", "test" or
-            "set aside"), `duplicate_group` (-1 for none), `label_conflict`.
+            "set aside"), `is_calibration` (which validation faces are for
+            calibration alone), `duplicate_group` (-1 for none),
+            `label_conflict`.
         unused: A row for each other file: `file`, `reason`.
     """
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agegender.config import GENDER_NAMES, SEED, SPLIT_NAMES, workspace_dir
+from agegender.config import SEED, SPLIT_NAMES, workspace_dir
 from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError, InvalidModelError, ModelNotFoundError
-from agegender.model.answer import answered_gender, average_views, probability_of_female
+from agegender.model.answer import answer_features, answered_gender
 from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ COLUMNS = (
     "age_pred",
     "p_female",
     "gender_pred",
+    "age_low",
+    "age_high",
+    "unfamiliar",
 )
 
-PREDICTIONS_VERSION = 1
+PREDICTIONS_VERSION = 2
 """Part of a saved table's name; raised when the same model would answer otherwise."""
-
-CHUNK_FACES = 1024
-"""Faces whose features are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,10 @@ def predict_faces(
         was not trained on (`find_seen`), in the dataset's order:
         `file`, `sha256`, `split`, and as labelled `age` (years), `gender`,
         `race`; as answered `age_pred` (years, float32, at least 0),
-        `p_female` (0..1, float32) and `gender_pred`, averaged over the
-        picture and its mirror image.
+        `p_female` (0..1, float32, calibrated where the run knows how) and
+        `gender_pred`, averaged over the picture and its mirror image; the
+        90% interval `age_low` to `age_high` (years, float32, NaN where the
+        run knows none) and `unfamiliar` (nullable boolean).
 
     Raises:
         DatasetError: If the split holds no face, or none that can be read.
@@ -251,6 +253,8 @@ def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:
         )
     digest = hashlib.sha256(f"{PREDICTIONS_VERSION}:{run.weights().sha256}:".encode())
     digest.update(run.heads_file.read_bytes())
+    if run.uncertainty_file.exists():
+        digest.update(run.uncertainty_file.read_bytes())
     labels = faces[["file", "sha256", "split", "age", "gender", "race"]]
     digest.update(labels.to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / f"predictions-{split}-{digest.hexdigest()[:16]}.parquet"
@@ -264,34 +268,39 @@ def _predict(
 ) -> pd.DataFrame:
     from agegender.training.features import load_features
 
+    uncertainty = run.load_uncertainty()
     features = load_features(folder, faces, run.weights(), on_progress=on_progress)
-    rows = np.flatnonzero(features.usable)
-    if not len(rows):
+    usable = features.usable
+    if not usable.any():
         raise DatasetError(
             f"None of the {len(faces)} faces chosen from {folder} can be read; "
             "index the folder again with `python -m agegender index`."
         )
-    heads = _load_heads(run)
-    ages, females = [], []
-    for start in range(0, len(rows), CHUNK_FACES):
-        age, female = answer(heads, features.values[rows[start : start + CHUNK_FACES]])
-        ages.append(age)
-        females.append(female)
-    age_pred, p_female = np.concatenate(ages), np.concatenate(females)
-    if not np.isfinite([age_pred, p_female]).all():
+    # Copied only if something is missing: the map itself costs no memory.
+    values = features.values if usable.all() else features.values[usable]
+    answers = answer_features(_load_heads(run), values)
+    if not np.isfinite([answers.age, answers.p_female]).all():
         raise InvalidModelError(
             f"The model of run {run.id} answers with something that is no number; "
             "its weights are damaged: train it anew or choose another run."
         )
-    return (
-        faces.iloc[rows][list(COLUMNS[:6])]
-        .assign(
-            age_pred=age_pred,
-            p_female=p_female,
-            gender_pred=answered_gender(p_female),
-        )
-        .reset_index(drop=True)
+    table = faces[usable][list(COLUMNS[:6])].assign(
+        age_pred=answers.age,
+        p_female=answers.p_female,
+        gender_pred=answered_gender(answers.p_female),
+        age_low=np.float32(np.nan),
+        age_high=np.float32(np.nan),
+        unfamiliar=pd.array([None] * len(answers.age), dtype="boolean"),
     )
+    if uncertainty is not None:
+        assessed = uncertainty.assess(answers)
+        table["p_female"] = assessed.p_female.astype(np.float32)
+        if assessed.age_low is not None and assessed.age_high is not None:
+            table["age_low"] = assessed.age_low.astype(np.float32)
+            table["age_high"] = assessed.age_high.astype(np.float32)
+        if assessed.unfamiliar is not None:
+            table["unfamiliar"] = pd.array(assessed.unfamiliar, dtype="boolean")
+    return table.reset_index(drop=True)
 
 
 def _load_heads(run: Run) -> Any:
@@ -303,24 +312,3 @@ def _load_heads(run: Run) -> Any:
         heads = build_heads()
     assign_weights(heads, read_weights(run.heads_file), source=str(run.heads_file))
     return heads
-
-
-def answer(
-    heads: Any, values: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Answer for faces from their features, averaged over both views.
-
-    Args:
-        heads: What `architecture.build_heads` returned, trained.
-        values: float32, shape (n, 2, 2048); view 1 is mirrored.
-
-    Returns:
-        (years, at least 0, float32, shape (n,); probability of female, 0..1,
-        float32, shape (n,)).
-    """
-    count, views, size = values.shape
-    outputs = heads(values.reshape(count * views, size), training=False)
-    ages = np.asarray(outputs["age"]).reshape(count, views)
-    genders = np.asarray(outputs["gender"]).reshape(count, views, len(GENDER_NAMES))
-    age, gender = average_views(ages, genders, axis=1)
-    return np.asarray(age), probability_of_female(np.asarray(gender))

@@ -14,7 +14,7 @@ import pandas as pd
 from agegender.config import SEED, workspace_dir
 from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError
-from agegender.evaluation.predictions import CHUNK_FACES, answer
+from agegender.model.answer import answer_features
 from agegender.training.config import TrainConfig
 from agegender.training.features import load_features
 from agegender.training.heads import LabeledFeatures, train_heads
@@ -125,6 +125,17 @@ def predict_out_of_fold(
     return train.merge(every, on="sha256", how="inner", validate="many_to_one")
 
 
+def is_kept(dataset: Dataset, weights: BackboneWeights) -> bool:
+    """Tell whether every train face has been answered for, so that it takes no time.
+
+    Args:
+        dataset: As in `predict_out_of_fold`.
+        weights: The backbone.
+    """
+    files = _files(dataset.of("train"), dataset.of("validation"), weights)
+    return all(file.exists() for file in files)
+
+
 def _files(train: pd.DataFrame, validation: pd.DataFrame, weights: BackboneWeights) -> list[Path]:
     """Name the file of each fold's answers after all that decides what is in it."""
     about = (VERSION, FOLDS, EPOCHS, SEED, weights.sha256, asdict(weights.spec))
@@ -149,12 +160,9 @@ def _answer(
     heads: Any, faces: pd.DataFrame, features: Features, rows: NDArray[np.bool_]
 ) -> pd.DataFrame:
     """Answer for some faces, averaged over both views."""
-    places = np.flatnonzero(rows)
-    chunks = [places[start : start + CHUNK_FACES] for start in range(0, len(places), CHUNK_FACES)]
-    answers = [answer(heads, features.values[chunk]) for chunk in chunks]
-    ages, females = (np.concatenate(part) for part in zip(*answers, strict=True))
-    sha256 = faces["sha256"].to_numpy()[rows]
-    return pd.DataFrame(dict(zip(_ANSWERS, (sha256, ages, females), strict=True)))
+    answers = answer_features(heads, features.values[rows])
+    columns = (faces["sha256"].to_numpy()[rows], answers.age, answers.p_female)
+    return pd.DataFrame(dict(zip(_ANSWERS, columns, strict=True)))
 
 
 def _too_few(dataset: Dataset) -> DatasetError:

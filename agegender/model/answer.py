@@ -7,6 +7,7 @@ here, so that they cannot differ.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,50 @@ _FEMALE = GENDER_NAMES.index("female")
 
 FEMALE_THRESHOLD = 0.5
 """Probability of "female" from which on that is the answer."""
+
+CHUNK_FACES = 1024
+"""Faces whose features are in memory at once where many are answered for."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers for n faces with what tells how sure they are.
+
+    Attributes:
+        age: Years, at least 0, float32, shape (n,).
+        p_female: Probability of "female" as the heads say, float32, shape (n,).
+        disagreement: Difference of the ages for both views, years, at least
+            0, float32, shape (n,).
+        features: Mean over both views, float32, shape (n, 2048).
+    """
+
+    age: NDArray[np.float32]
+    p_female: NDArray[np.float32]
+    disagreement: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+def answer_features(heads: Any, values: NDArray[np.float32]) -> Answers:
+    """Answer for faces from their features.
+
+    Args:
+        heads: What `architecture.build_heads` returned, trained.
+        values: float32, shape (n, 2, 2048); view 1 is mirrored. May be a
+            memory map: `CHUNK_FACES` rows are read at a time.
+    """
+    count, views, size = values.shape
+    age, p_female, disagreement = np.zeros((3, count), np.float32)
+    features = np.zeros((count, size), np.float32)
+    for start in range(0, count, CHUNK_FACES):
+        rows = slice(start, min(start + CHUNK_FACES, count))
+        outputs = heads(values[rows].reshape(-1, size), training=False)
+        ages = np.asarray(outputs["age"]).reshape(-1, views)
+        genders = np.asarray(outputs["gender"]).reshape(-1, views, len(GENDER_NAMES))
+        averaged = average_views(ages, genders, axis=1)
+        age[rows], p_female[rows] = averaged[0], probability_of_female(averaged[1])
+        disagreement[rows] = np.ptp(ages, axis=1)
+        features[rows] = values[rows].mean(axis=1)
+    return Answers(age, p_female, disagreement, features)
 
 
 def average_views(age: Any, gender: Any, *, axis: int) -> tuple[Any, Any]:

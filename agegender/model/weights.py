@@ -258,8 +258,6 @@ def save_weights(
             in float16.
         StorageError: If the disk refuses.
     """
-    from safetensors.numpy import save
-
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype is {dtype!r}, but must be 'float32' or 'float16'")
     tensors = {}
@@ -276,13 +274,33 @@ def save_weights(
                 "save the weights in float32."
             )
         tensors[variable.path] = np.ascontiguousarray(rounded)
-    data: bytes = save(tensors)
+    return save_tensors(tensors, path, {"dtype": dtype, **(metadata or {})})
+
+
+def save_tensors(
+    tensors: Mapping[str, NDArray[np.floating]], path: Path, metadata: Mapping[str, Any]
+) -> str:
+    """Write arrays and the JSON beside them, for `read_weights`.
+
+    Args:
+        tensors: float16 or float32, by name.
+        path: File to write, ending in .safetensors.
+        metadata: Goes into the JSON file.
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    from safetensors.numpy import save
+
+    data: bytes = save(dict(tensors))
     sha256 = hashlib.sha256(data).hexdigest()
-    description = {"sha256": sha256, "bytes": len(data), "dtype": dtype, **(metadata or {})}
     with replacing(path) as part:
         part.write_bytes(data)
-        # Before the weights get their name: a kill must not leave them without it.
-        write_json(path.with_suffix(".json"), description)
+        # Before the arrays get their name: a kill must not leave them without it.
+        write_json(path.with_suffix(".json"), {"sha256": sha256, "bytes": len(data), **metadata})
     return sha256
 
 

@@ -12,7 +12,13 @@ import numpy as np
 from agegender.config import GENDER_NAMES
 from agegender.errors import InvalidModelError
 from agegender.explanation.gradcam import Explanation, explain
-from agegender.model.answer import answered_gender, average_views, probability_of_female
+from agegender.model.answer import (
+    Answers,
+    answered_gender,
+    average_views,
+    probability_of_female,
+)
+from agegender.model.architecture import FEATURE_COUNT, FEATURES_LAYER
 from agegender.model.preprocessing import prepare
 
 if TYPE_CHECKING:
@@ -90,18 +96,24 @@ class Predictor:
         self.run = run
         self.spec = run.weights().spec
         self.model: Any = run.load_model()
+        self._uncertainty = run.load_uncertainty()
         self._lock = threading.Lock()
-        network = self.model
+        network = self.model if self._uncertainty is None else _with_features(self.model)
 
-        def both_views(rgb: Any) -> tuple[Any, Any]:
+        def both_views(rgb: Any) -> tuple[Any, ...]:
             pixels = tf.cast(rgb, tf.float32)
             views = tf.concat([pixels, tf.reverse(pixels, axis=[2])], axis=0)
-            answers = network(views, training=False)
+            outputs = network(views, training=False)
             # (2 x batch, 1 or 2) -> (2, batch, 1 or 2): view, face, number
-            age = tf.reshape(answers["age"], (2, -1, 1))
-            gender = tf.reshape(answers["gender"], (2, -1, len(GENDER_NAMES)))
+            age = tf.reshape(outputs["age"], (2, -1, 1))
+            gender = tf.reshape(outputs["gender"], (2, -1, len(GENDER_NAMES)))
             ages, genders = average_views(age, gender, axis=0)
-            return ages[:, 0], probability_of_female(genders)
+            answers = ages[:, 0], probability_of_female(genders)
+            if FEATURES_LAYER not in outputs:
+                return answers
+            features = tf.reshape(outputs[FEATURES_LAYER], (2, -1, FEATURE_COUNT))
+            disagreement = tf.abs(age[0] - age[1])[:, 0]
+            return *answers, disagreement, tf.reduce_mean(features, axis=0)
 
         shape = (None, self.spec.size, self.spec.size, 3)
         self._both_views = tf.function(both_views, input_signature=[tf.TensorSpec(shape, tf.uint8)])
@@ -177,14 +189,33 @@ class Predictor:
         filled = np.zeros((size, *faces.shape[1:]), dtype=np.uint8)
         filled[:count] = faces
         with self._lock:
-            ages, p_female = self._both_views(filled)
-        answers = np.column_stack([np.asarray(ages), np.asarray(p_female)])[:count]
-        if not np.isfinite(answers).all():
+            outputs = self._both_views(filled)
+        age, p_female, *rest = (np.asarray(output)[:count] for output in outputs)
+        if not np.isfinite([age, p_female]).all():
             raise InvalidModelError(
                 f"The model of run {self.run.id} answers with something that is no number; "
                 "its weights are damaged: train it anew or choose another run."
             )
-        return [Prediction(age=float(age), p_female=float(female)) for age, female in answers]
+        if self._uncertainty is None:
+            return [
+                Prediction(*answer) for answer in zip(age.tolist(), p_female.tolist(), strict=True)
+            ]
+        assessed = self._uncertainty.assess(Answers(age, p_female, *rest))
+        unknown = [None] * count
+        low, high, unfamiliar = (
+            unknown if values is None else values.tolist()
+            for values in (assessed.age_low, assessed.age_high, assessed.unfamiliar)
+        )
+        columns = (age.tolist(), assessed.p_female.tolist(), low, high, unfamiliar)
+        return [Prediction(*face) for face in zip(*columns, strict=True)]
+
+
+def _with_features(model: Any) -> Any:
+    """Return a model that shares all layers and gives the features as well."""
+    import keras
+
+    features = model.get_layer(FEATURES_LAYER).output
+    return keras.Model(model.inputs, {**model.output, FEATURES_LAYER: features})
 
 
 def load_predictor(run: Run) -> Predictor:

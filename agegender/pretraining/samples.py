@@ -1,7 +1,8 @@
-"""Which faces the backbone is pretrained on.
+"""Which faces the backbone is pretrained on, and which ones show how it goes.
 
 UTKFace's train split, and sets of further faces less every one that has a near
-duplicate among the validation and test faces.
+duplicate among the validation and test faces. The selection half of validation
+shows how it goes.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def collect_samples(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
-    """Gather the train and validation faces of a pretraining.
+    """Gather the train faces of a pretraining and the selection half of validation.
 
     Args:
         dataset: UTKFace.
@@ -69,7 +70,9 @@ def collect_samples(
         DatasetError: If the extra folder has no readable `labels.csv`.
     """
     faces = dataset.faces
-    own = faces[faces["split"].isin(["train", "validation"])].assign(
+    # Nothing but calibration may know the calibration half of validation.
+    known = faces["split"].isin(["train", "validation"]) & ~faces["is_calibration"]
+    own = faces[known].assign(
         source=UTKFACE, file=lambda rows: [str(dataset.path(file)) for file in rows["file"]]
     )
     tables = [own[list(COLUMNS)].astype({"age": float})]

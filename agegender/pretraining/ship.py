@@ -35,6 +35,8 @@ RUN_FILES = (
     "metrics.csv",
     "heads.safetensors",
     "heads.json",
+    "uncertainty.safetensors",
+    "uncertainty.json",
 )
 """What of a run travels: no log, no lock."""
 

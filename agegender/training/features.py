@@ -115,6 +115,27 @@ def load_features(
     return Features(values, faces["file"][~usable].tolist(), usable)
 
 
+def mean_features(values: FloatArray, most: int, *, seed: int) -> FloatArray:
+    """Average the features of both views, of some faces if there are many.
+
+    Args:
+        values: float32, shape (n, 2, 2048), as in `Features`.
+        most: Faces to draw at most.
+        seed: Of the draw.
+
+    Returns:
+        float32, shape (at most `most`, 2048).
+    """
+    rows = np.arange(len(values))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    means = np.empty((len(rows), FEATURE_COUNT), np.float32)
+    for start in range(0, len(rows), PART_FACES):
+        chosen = slice(start, start + PART_FACES)
+        means[chosen] = values[rows[chosen]].mean(axis=1)
+    return means
+
+
 def count_missing(faces: pd.DataFrame, weights: BackboneWeights) -> int:
     """Count the distinct faces whose features are still to be computed.
 

@@ -32,6 +32,7 @@ from agegender.model.weights import (
 )
 from agegender.storage import write_json, write_text
 from agegender.training.config import TrainConfig
+from agegender.uncertainty.uncertainty import Uncertainty, load_uncertainty
 
 METRIC_COLUMNS = (
     "epoch",
@@ -166,6 +167,11 @@ class Run:
         return self._file("heads.safetensors")
 
     @property
+    def uncertainty_file(self) -> Path:
+        """Where it is kept how sure the answers are; runs of long ago have none."""
+        return self._file("uncertainty.safetensors")
+
+    @property
     def backbone_file(self) -> Path:
         """Where the run's own backbone is, if it was fine-tuned."""
         return self._file("backbone.safetensors")
@@ -283,6 +289,21 @@ class Run:
         own = {variable.path: variable.numpy() for variable in backbone.variables}
         assign_weights(model, {**own, **heads}, source=str(self.heads_file))
         return model
+
+    def load_uncertainty(self) -> Uncertainty | None:
+        """Read what tells how sure the run's answers are.
+
+        Returns:
+            It, or None for a run that was trained before there was such a thing.
+
+        Raises:
+            ModelNotFoundError, InvalidModelError: If it is damaged, or belongs
+                to other heads.
+        """
+        file = self.uncertainty_file
+        if not file.exists() and not file.with_suffix(".json").exists():
+            return None
+        return load_uncertainty(file, heads=self.heads_file)
 
 
 def _damage(run: Run, name: str) -> str:

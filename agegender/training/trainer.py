@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,15 @@ import pandas as pd
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.dataset.exclusion import leave_out
 from agegender.errors import DatasetError
+from agegender.model.answer import answer_features
 from agegender.model.weights import BackboneWeights, find_weights, save_weights
-from agegender.training.features import Features, load_features
+from agegender.training.features import Features, load_features, mean_features
 from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads
 from agegender.training.reporter import Reporter
 from agegender.training.run import Run, RunState
+from agegender.uncertainty.familiarity import FITTED_FACES
+from agegender.uncertainty.uncertainty import AnsweredFaces, fit_uncertainty, save_uncertainty
 
 if TYPE_CHECKING:
     from agegender.training.config import TrainConfig
@@ -58,7 +62,7 @@ def train(
         skipped: list[str] = []
         if config.fine_tune_epochs and not run.backbone_file.exists():
             weights = find_weights(config.backbone)
-            heads, _ = work.train_heads_on(weights)
+            heads = work.train_heads_on(weights).heads
             reporter.begin("fine-tuning")
             skipped = fine_tune(
                 dataset,
@@ -71,9 +75,9 @@ def train(
                 should_stop=reporter.should_stop,
             )
         weights = run.chosen_weights()
-        heads, message = work.train_heads_on(weights, skipped)
-        work.save(heads, weights)
-        reporter.finish(message)
+        trained = work.train_heads_on(weights, skipped)
+        work.save(trained, weights)
+        reporter.finish(trained.message)
     return reporter.state
 
 
@@ -124,6 +128,17 @@ def _draw(faces: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
+class _Trained:
+    """Heads, and what else came of their training."""
+
+    heads: Any
+    message: str
+    train: LabeledFeatures
+    selection: LabeledFeatures
+    calibration: LabeledFeatures
+
+
+@dataclass(frozen=True)
 class _Work:
     """What the steps of one training share."""
 
@@ -135,20 +150,16 @@ class _Work:
     reporter: Reporter
     on_epoch: EpochCallback | None
 
-    def train_heads_on(
-        self, weights: BackboneWeights, skipped: Sequence[str] = ()
-    ) -> tuple[Any, str]:
+    def train_heads_on(self, weights: BackboneWeights, skipped: Sequence[str] = ()) -> _Trained:
         """Get the features of a backbone and train heads on them.
 
         Args:
             weights: The backbone.
             skipped: Files that an earlier phase could not read, for the sentence.
-
-        Returns:
-            (the heads, a sentence on the outcome).
         """
         self.reporter.begin("features")
-        faces = pd.concat([self.train_faces, self.validation_faces], ignore_index=True)
+        parts = [self.train_faces, *split_validation(self.validation_faces)]
+        faces = pd.concat(parts, ignore_index=True)
         features = load_features(
             self.dataset.folder,
             faces,
@@ -156,9 +167,16 @@ class _Work:
             on_progress=self.reporter.progress,
             should_stop=self.reporter.should_stop,
         )
-        train_count = len(self.train_faces)
-        train = self._label(faces, features, slice(0, train_count))
-        validation = self._label(faces, features, slice(train_count, None))
+        ends = np.cumsum([0, *map(len, parts)]).tolist()
+        train, selection, calibration = (
+            _label(faces, features, slice(*bounds)) for bounds in pairwise(ends)
+        )
+        for part, labeled in zip(parts, (train, selection), strict=False):
+            if not len(labeled.age):
+                raise DatasetError(
+                    f"{self.dataset.folder}: none of the {len(part)} pictures of the "
+                    f"{part['split'].iloc[0]} split can be read; get the dataset again."
+                )
         self.reporter.begin("heads")
         history: list[dict[str, float]] = []
 
@@ -171,33 +189,19 @@ class _Work:
 
         heads = train_heads(
             train,
-            validation,
+            selection,
             self.config,
             on_epoch=note_epoch,
             should_stop=self.reporter.should_stop,
         )
         excluded = count_excluded(self.dataset, self.config)
-        return heads, _outcome(history, sorted({*skipped, *features.skipped}), excluded)
+        message = _outcome(history, sorted({*skipped, *features.skipped}), excluded)
+        return _Trained(heads, message, train, selection, calibration)
 
-    def _label(self, faces: pd.DataFrame, features: Features, rows: slice) -> LabeledFeatures:
-        """Put labels to the usable features of one split."""
-        part, usable, values = faces[rows], features.usable[rows], features.values[rows]
-        if not usable.any():
-            raise DatasetError(
-                f"{self.dataset.folder}: none of the {len(part)} pictures of the "
-                f"{part['split'].iloc[0]} split can be read; get the dataset again."
-            )
-        return LabeledFeatures(
-            # Copied only if something is missing: a slice of the map costs no memory.
-            values if usable.all() else values[usable],
-            part["age"].to_numpy(np.float32)[usable],
-            part["gender"].to_numpy(np.int64)[usable],
-        )
-
-    def save(self, heads: Any, weights: BackboneWeights) -> None:
-        """Save the heads with what they were trained on."""
+    def save(self, trained: _Trained, weights: BackboneWeights) -> None:
+        """Save the heads with what they were trained on, and how sure they are."""
         save_weights(
-            heads,
+            trained.heads,
             self.run.heads_file,
             metadata={
                 # Its name is in the settings, and may be a path of this machine.
@@ -209,6 +213,46 @@ class _Work:
                 "validation_faces": len(self.validation_faces),
             },
         )
+        uncertainty = fit_uncertainty(
+            mean_features(trained.train.values, FITTED_FACES, seed=self.config.seed),
+            _answer(trained.heads, trained.selection),
+            _answer(trained.heads, trained.calibration),
+            seed=self.config.seed,
+        )
+        save_uncertainty(
+            uncertainty,
+            self.run.uncertainty_file,
+            heads=self.run.heads_file,
+            selection=len(trained.selection.age),
+            calibration=len(trained.calibration.age),
+        )
+
+
+def split_validation(faces: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the selection and the calibration half of validation faces.
+
+    The best epoch must be chosen by some face: if all of a few are in the
+    calibration half, they are for selection, and nothing can be promised.
+    """
+    is_calibration = faces["is_calibration"].to_numpy()
+    if is_calibration.all():
+        is_calibration = ~is_calibration
+    return faces[~is_calibration], faces[is_calibration]
+
+
+def _label(faces: pd.DataFrame, features: Features, rows: slice) -> LabeledFeatures:
+    """Put labels to the usable features of some rows, of which there may be none."""
+    part, usable, values = faces[rows], features.usable[rows], features.values[rows]
+    return LabeledFeatures(
+        # Copied only if something is missing: a slice of the map costs no memory.
+        values if usable.all() else values[usable],
+        part["age"].to_numpy(np.float32)[usable],
+        part["gender"].to_numpy(np.int64)[usable],
+    )
+
+
+def _answer(heads: Any, labeled: LabeledFeatures) -> AnsweredFaces:
+    return AnsweredFaces(answer_features(heads, labeled.values), labeled.age, labeled.gender)
 
 
 def _outcome(history: list[dict[str, float]], skipped: list[str], excluded: int) -> str:

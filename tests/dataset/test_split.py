@@ -88,3 +88,29 @@ def test_marks_groups_whose_labels_contradict() -> None:
     assert assign_splits(faces)["label_conflict"].tolist() == [False] * 2 + [True] * 2 + [False] * 2
     faces.loc[0, "gender"] = 1
     assert assign_splits(faces)["label_conflict"].tolist() == [True] * 4 + [False] * 2
+
+
+def _validation_faces(count: int, *, group_size: int = 1) -> pd.DataFrame:
+    """Return faces of which all that are drawn into validation stand in groups of a size."""
+    digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(10 * count)]
+    drawn = [digest for digest in digests if draw_split(digest) == "validation"]
+    groups = [-1 if group_size == 1 else number // group_size for number in range(len(drawn))]
+    return pd.DataFrame({"sha256": drawn, "age": 30, "gender": 0, "duplicate_group": groups})
+
+
+def test_draws_the_same_half_of_validation_for_calibration_for_ever() -> None:
+    faces = assign_splits(_validation_faces(600))
+    drawn = faces["is_calibration"]
+    assert "".join("sc"[int(one)] for one in drawn[:12]) == "scccccsccscs"
+    assert drawn.mean() == pytest.approx(0.5, abs=0.06)
+    fewer = assign_splits(_validation_faces(600).iloc[::-3])
+    assert fewer["is_calibration"].equals(drawn.loc[fewer.index])
+    others = assign_splits(_faces(*[("train", -1)] * 8, *[("test", -1)] * 8))
+    assert not others["is_calibration"].any()
+
+
+def test_duplicates_are_on_one_side_of_calibration() -> None:
+    faces = assign_splits(_validation_faces(300, group_size=3))
+    halves = faces.groupby("duplicate_group")["is_calibration"].nunique()
+    assert (halves == 1).all()
+    assert 0.3 < faces["is_calibration"].mean() < 0.7

@@ -33,6 +33,9 @@ class FakeRun:
     def load_model(self) -> Any:
         return self.model
 
+    def load_uncertainty(self) -> None:
+        return None
+
     @property
     def changed_ns(self) -> int:
         return Run(self.folder).changed_ns

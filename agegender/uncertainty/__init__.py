@@ -1,0 +1,1 @@
+"""How sure an answer is: intervals of ages, calibrated genders, unfamiliar faces."""
