@@ -69,16 +69,35 @@ def pick_labelled_face() -> tuple[str, NDArray[np.uint8], str] | None:
 
 
 def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
-    """Take one picture from the visitor; it stays in memory and is not kept."""
-    upload = st.file_uploader(
-        "A picture of one face",
-        type=shared.picture_types(),
-        help="It is taken as a face crop: the centre square is what the model sees.",
+    """Take one photo from the visitor, and its main face; it stays in memory only."""
+    upload = st.file_uploader("A photo", type=shared.picture_types())
+    is_crop = st.toggle(
+        "This is already a face crop",
+        help="The picture shows one face, cut out as in UTKFace; its centre square is taken as it "
+        "is. Otherwise the largest face in the photo is looked for.",
     )
-    st.caption("The picture stays in memory and is not kept.")
+    st.caption("The photo stays in memory and is not kept.")
     if upload is None:
         return None
-    return upload.name, read_image(upload.getvalue(), name=upload.name), ""
+    photo = read_image(upload.getvalue(), name=upload.name)
+    face = photo if is_crop else main_face(photo)
+    if face is None:
+        st.info(
+            f"No face was found in {upload.name}. If it is a face crop, say so above.",
+            icon=":material/search_off:",
+        )
+        return None
+    return upload.name, face, ""
+
+
+@st.cache_data(max_entries=8, show_spinner="Looking for faces …")
+def main_face(photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Cut the largest face out of a photo; None when there is none."""
+    from agegender.prediction.alignment import align_face
+    from agegender.prediction.faces import find_faces
+
+    faces = find_faces(photo)
+    return align_face(photo, faces[0]) if faces else None
 
 
 @st.cache_data(max_entries=32, show_spinner="Looking at what the model looks at …")

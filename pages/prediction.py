@@ -1,62 +1,46 @@
-"""Prediction: age and gender for your own pictures."""
+"""Prediction: age and gender of every face in your own photos."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from agegender.errors import InvalidImageError
-from agegender.prediction.sources import Picture, iter_pictures
+from agegender.prediction.sources import iter_pictures
+from agegender.prediction.words import UNSURE_BELOW
 from agegender.training.runs import Run
+from pages import prediction_faces as faces
 from pages import shared
+from pages.prediction_result import (
+    Result,
+    explain_faces,
+    read_photo,
+    result_of,
+    sources_of,
+    take_as_crop,
+)
 
 if TYPE_CHECKING:
     from streamlit.typing import UploadedFile
 
-    from agegender.prediction.export import ExplainedPicture
+    from agegender.prediction.export import ExplainedPhoto
     from agegender.prediction.predictor import Predictor
-    from agegender.prediction.tables import PredictionRow
 
-FACES_SHOWN = 12
 FAILURES_SHOWN = 4
-ZIP_PICTURES = 50
-"""The ZIP is kept in memory for each visitor, some 2 MB a picture; the command line,
+ZIP_FACES = 50
+"""The ZIP is kept in memory for each visitor, some 2 MB a face; the command line,
 which writes to disk, has no such limit."""
 
-RESULT_KEY = "prediction"
 
-
-@dataclass
-class Result:
-    """What came of the pictures at hand, kept for the session and nowhere else.
-
-    Attributes:
-        key: The run and the uploads that it is about.
-        rows: One row a picture.
-        faces: The first faces, as the model saw them, by their place in `rows`.
-        explained: The same with heatmaps, once they have been asked for.
-        archive: The ZIP file, once it has been asked for.
-    """
-
-    key: tuple[object, ...]
-    rows: list[PredictionRow] = field(default_factory=list)
-    faces: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
-    explained: list[ExplainedPicture] = field(default_factory=list)
-    archive: bytes = b""
-
-
-def take_pictures() -> list[UploadedFile]:
-    """Let the visitor upload pictures or take one."""
+def take_photos() -> tuple[list[UploadedFile], bool]:
+    """Let the visitor upload photos or take one, and say whether they are crops."""
     source = st.segmented_control(
-        "Pictures",
+        "Photos",
         ["upload", "camera"],
         default="upload",
         required=True,
@@ -66,49 +50,22 @@ def take_pictures() -> list[UploadedFile]:
         }.__getitem__,
     )
     if source == "camera":
-        taken = st.camera_input("Take a picture", width=480)
+        taken = st.camera_input("Take a photo", width=480)
         uploads = [taken] if taken is not None else []
     else:
         uploads = st.file_uploader(
-            "One or more pictures, or a ZIP of them",
+            "One or more photos, or a ZIP of them",
             type=[*shared.picture_types(), ".zip"],
             accept_multiple_files=True,
             help="JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF.",
         )
-    st.caption(
-        "Each picture is taken as one face, cropped as in UTKFace: the centre square is what the "
-        "model sees. Pictures stay in memory and are not kept."
+    crops = st.toggle(
+        "These are already face crops",
+        help="Each picture shows one face, cut out as in UTKFace. The centre square is taken "
+        "as it is, and no face is looked for.",
     )
-    return list(uploads)
-
-
-def read_pictures(uploads: list[UploadedFile]) -> Iterator[Picture]:
-    """Read the pictures at hand one after the other, each upload when its turn comes."""
-    return iter_pictures((upload.name, upload.getvalue()) for upload in uploads)
-
-
-def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile]) -> Result:
-    """Predict for the pictures at hand, unless that was done already."""
-    from agegender.prediction.tables import predict_pictures
-
-    key = (run.id, run.changed_ns, *(upload.file_id for upload in uploads))
-    kept = st.session_state.get(RESULT_KEY)
-    if kept is not None and kept.key == key:
-        return kept
-    result = Result(key)
-
-    def first_faces() -> Iterator[Picture]:
-        for number, picture in enumerate(read_pictures(uploads)):
-            if number < FACES_SHOWN and not isinstance(picture.content, InvalidImageError):
-                result.faces[number] = predictor.display_face(picture.content)
-            yield picture
-
-    with shared.progress("Pictures") as on_progress:
-        for row in predict_pictures(predictor, first_faces()):
-            result.rows.append(row)
-            on_progress(len(result.rows), 0)
-    st.session_state[RESULT_KEY] = result
-    return result
+    st.caption("Every face is found and answered. Photos stay in memory and are not kept.")
+    return list(uploads), crops
 
 
 def load_model(run: Run) -> Predictor:
@@ -118,84 +75,104 @@ def load_model(run: Run) -> Predictor:
     return load_predictor(run)
 
 
-def show_faces(result: Result) -> None:
-    """Show the first faces with their answers."""
-    with st.container(horizontal=True):
-        for number, face in result.faces.items():
-            answer = result.rows[number].prediction
-            with st.container(border=True, width=210, gap="xsmall"):
-                st.image(face, width="stretch", alt=result.rows[number].file)
-                st.markdown(f"#### {answer.age:.0f} years")
-                st.progress(
-                    answer.confidence, text=f"{answer.gender}, {100 * answer.confidence:.0f}%"
-                )
-                st.caption(result.rows[number].file)
+def choose_photo(result: Result) -> int | None:
+    """Let the visitor choose which photo to look at; None while there is none to see."""
+    places = [place for place, answer in enumerate(result.answers) if answer.error is None]
+    if len(places) < 2:
+        return places[0] if places else None
+
+    def label(place: int) -> str:
+        answer = result.answers[place]
+        found = len(answer.faces)
+        return f"{answer.file}: " + ("1 face" if found == 1 else f"{found or 'no'} faces")
+
+    place = st.selectbox("Photo", places, format_func=label)
+    if len(result.rows) > len(result.answers):
+        st.caption(
+            f"The first {len(result.answers):,} of {len(result.rows):,} photos can be looked at; "
+            "the table has all."
+        )
+    return place
 
 
-def show_heatmaps(predictor: Predictor, uploads: list[UploadedFile], result: Result) -> None:
-    """Show the first faces with what each head looked at."""
-    from agegender.prediction.export import explain_pictures
+def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, place: int) -> None:
+    """Show one photo with its faces, or say that there is none."""
+    from agegender.prediction.drawing import canvas, draw_answers
+    from agegender.prediction.export import jpeg_bytes
+    from agegender.prediction.faces import scale_face
 
-    if not result.explained:
-        shown = min(FACES_SHOWN, len(result.rows))
-        with shared.progress("Heatmaps") as on_progress:
-            pictures = islice(read_pictures(uploads), shown)
-            for item in explain_pictures(predictor, pictures):
-                result.explained.append(item)
-                on_progress(len(result.explained), shown)
-    for number, item in enumerate(result.explained):
-        if not item.files:
-            continue
-        answer = item.row.prediction
-        with st.container(border=True):
-            st.markdown(
-                f"**{answer.age:.0f} years, {answer.gender} ({100 * answer.confidence:.0f}%)** "
-                f":gray[{item.row.file}]"
-            )
-            views = (
-                ("face", "Original"),
-                ("age-overlay", "Age: orange raises, blue lowers"),
-                (f"{answer.gender}-overlay", f"What speaks for {answer.gender}"),
-            )
-            with st.container(horizontal=True):
-                for name, caption in views:
-                    st.image(item.files[f"{name}.png"], caption, width=230, alt=caption)
-            st.download_button(
-                "Figure",
-                item.files["figure.png"],
-                f"figure-{number + 1}.png",
-                "image/png",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"figure-{number}",
-            )
+    if result.shown is None or result.shown[0] != place:
+        result.shown = (place, *canvas(read_photo(uploads, place)))
+    _, photo, scale = result.shown
+    size = (photo.shape[1], photo.shape[0])
+    answer = result.answers[place]
+    if not answer.faces:
+        st.info(f"No face was found in {answer.file}.", icon=":material/search_off:")
+        if st.button("It is already a face crop", icon=":material/crop:"):
+            take_as_crop(predictor, uploads, result, place)
+            st.rerun()
+        faces.show_photo(photo, size, answer.file)
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = faces.choose_view()
+        unsure_below = st.slider(
+            "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260
+        )
+    if view != faces.BOXES:
+        explain_faces(predictor, result, place)
+    maps = result.maps.get(place, [])
+    found = [replace(one, face=scale_face(one.face, scale)) for one in answer.faces]
+    if place not in result.crops:
+        if view == faces.BOXES:
+            drawn = draw_answers(photo, found, unsure_below=unsure_below / 100)
+        else:
+            drawn = faces.photo_with_maps(photo, found, maps, predictor, view)
+        file = jpeg_bytes(drawn)
+        faces.show_photo(file, size, f"{answer.file} with what was found in it")
+        st.download_button(
+            "This picture",
+            file,
+            "faces.jpg",
+            "image/jpeg",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    faces.show_cards(predictor, answer.faces, maps, view, unsure_below / 100)
+    if answer.faces[0].prediction.age_low is None:
+        st.caption("This model knows no intervals. Models that are trained from now on do.")
 
 
 def show_table(result: Result) -> None:
-    """Show every row, and why a picture has no answer."""
-    table = pd.DataFrame([row.record() for row in result.rows])
-    table["gender_confidence"] = table["gender_confidence"].astype(float).round(2)
+    """Show every row, and why a photo has no answer."""
+    table = pd.DataFrame([row for rows in result.rows for row in rows])
+    table["gender_confidence"] = table["gender_confidence"].astype(float)
+    table["flags"] = table["flags"].replace("", None)
     st.dataframe(
-        table.dropna(axis="columns", how="all"),
+        table.drop(columns=["x", "y", "width", "height"]).dropna(axis="columns", how="all"),
         hide_index=True,
         placeholder="",
         column_config={
-            "file": "Picture",
+            "file": "Photo",
+            "face": st.column_config.NumberColumn("Face", format="%d"),
             "age": st.column_config.NumberColumn("Age, years", format="%.0f"),
+            "age_low": st.column_config.NumberColumn("At least", format="%.0f"),
+            "age_high": st.column_config.NumberColumn("At most", format="%.0f"),
             "gender": "Gender",
             "gender_confidence": st.column_config.ProgressColumn(
                 "Confidence", format="percent", min_value=0, max_value=1
             ),
-            "error": st.column_config.TextColumn("Why not", width="large"),
+            "flags": "Look out",
+            "reason": st.column_config.TextColumn("Why not", width="large"),
         },
     )
 
 
-def show_failures(failed: list[PredictionRow]) -> None:
-    """Say which pictures could not be read, and why."""
+def show_failures(result: Result) -> None:
+    """Say which photos could not be read, and why."""
+    failed = [answer.error for answer in result.answers if answer.error]
     if not failed:
         return
-    reasons = [row.error for row in failed[:FAILURES_SHOWN]]
+    reasons = failed[:FAILURES_SHOWN]
     if len(failed) > FAILURES_SHOWN:
         reasons.append(f"{len(failed) - FAILURES_SHOWN:,} more are in the table.")
     st.error("  \n".join(reasons), icon=":material/broken_image:")
@@ -203,14 +180,15 @@ def show_failures(failed: list[PredictionRow]) -> None:
 
 def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Result) -> None:
     """Offer the answers as files."""
-    from agegender.prediction.export import explain_pictures, write_zip
+    from agegender.prediction.export import write_zip
     from agegender.prediction.tables import table_bytes
 
+    rows = [row for rows in result.rows for row in rows]
     with st.container(horizontal=True):
-        for suffix, mime in ((".csv", "text/csv"), (".json", "application/json")):
+        for suffix, mime in ((".csv", "text/csv"), (".jsonl", "application/jsonl")):
             st.download_button(
                 suffix[1:].upper(),
-                table_bytes(result.rows, suffix),
+                table_bytes(rows, suffix),
                 f"predictions{suffix}",
                 mime,
                 icon=":material/download:",
@@ -219,15 +197,13 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
         if not result.archive and st.button(
             "Prepare a ZIP with heatmaps",
             icon=":material/folder_zip:",
-            help="Tables, faces, heatmaps and a figure for each picture, "
-            f"of the first {ZIP_PICTURES} pictures.",
+            help="Tables, photos with boxes, and for each face its crop, heatmaps and a figure "
+            f"(of the first {ZIP_FACES} faces).",
         ):
-            count = min(ZIP_PICTURES, len(result.rows))
             buffer = io.BytesIO()
-            with shared.progress("Pictures") as on_progress:
-                pictures = islice(read_pictures(uploads), count)
-                explained = explain_pictures(predictor, pictures)
-                write_zip(counted(explained, count, on_progress), buffer)
+            with shared.progress("Photos") as on_progress:
+                explained = explained_photos(predictor, uploads, result)
+                write_zip(counted(explained, len(result.answers), on_progress), buffer)
             result.archive = buffer.getvalue()
             st.rerun()
         if result.archive:
@@ -242,9 +218,26 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
             )
 
 
+def explained_photos(
+    predictor: Predictor, uploads: list[UploadedFile], result: Result
+) -> Iterator[ExplainedPhoto]:
+    """Explain the photos at hand as they have been answered, up to `ZIP_FACES` faces."""
+    from agegender.prediction.export import explain_photo
+
+    left = ZIP_FACES
+    pictures = iter_pictures(sources_of(uploads))
+    # The answers come first in `zip`: no picture is read beyond the last of them.
+    for place, (answer, picture) in enumerate(zip(result.answers, pictures, strict=False)):
+        photo = picture.content
+        if isinstance(photo, InvalidImageError) or place in result.crops:
+            photo = None
+        yield explain_photo(predictor, answer, photo, most_faces=left)
+        left = max(0, left - len(answer.faces))
+
+
 def counted(
-    items: Iterable[ExplainedPicture], total: int, on_progress: Callable[[int, int], None]
-) -> Iterator[ExplainedPicture]:
+    items: Iterable[ExplainedPhoto], total: int, on_progress: Callable[[int, int], None]
+) -> Iterator[ExplainedPhoto]:
     """Pass items on, and report how many have passed."""
     for number, item in enumerate(items, start=1):
         yield item
@@ -275,23 +268,19 @@ def show_known_error(run: Run) -> None:
         shared.link(shared.EVALUATION, "Errors by age and group", icon=":material/monitoring:")
 
 
-shared.header("Prediction", "Age and gender for your own pictures, with what the model looked at.")
+shared.header("Prediction", "Age and gender of every face in your photos, and how sure that is.")
 chosen_run = shared.need_run()
 shared.skill_note(chosen_run)
-uploads = take_pictures()
+uploads, are_crops = take_photos()
 if uploads:
     with shared.errors_as_messages():
         with st.spinner("Loading the model; the first one takes longest …"):
             model = load_model(chosen_run)
-        result = result_of(model, chosen_run, uploads)
-        failed = [row for row in result.rows if row.error]
-        show_failures(failed)
-        if result.faces and st.toggle("Heatmaps", value=len(result.rows) == 1):
-            show_heatmaps(model, uploads, result)
-        else:
-            show_faces(result)
-        if len(result.rows) > len(result.faces) + len(failed):
-            st.caption(f"The first {FACES_SHOWN} are shown; the table has all.")
+        result = result_of(model, chosen_run, uploads, are_crops)
+        show_failures(result)
+        chosen = choose_photo(result)
+        if chosen is not None:
+            show(model, uploads, result, chosen)
         show_table(result)
         show_downloads(model, uploads, result)
 show_known_error(chosen_run)

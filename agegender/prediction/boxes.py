@@ -75,7 +75,8 @@ def find_turned_boxes(image: NDArray[np.uint8]) -> list[Box]:
             width, height = height, width
         found += boxes
     return [
-        Box(*(side / scale for side in box[:4]), score=box.score) for box in without_repeats(found)
+        Box(x / scale, y / scale, width / scale, height / scale, score)
+        for x, y, width, height, score in without_repeats(found)
     ]
 
 

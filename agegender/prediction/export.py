@@ -82,23 +82,44 @@ def explain_photos(
         if isinstance(content, InvalidImageError):
             yield ExplainedPhoto(PhotoAnswer(name, error=str(content)), iter(()))
             continue
-        answers = predict_photo(predictor, content, is_crop=is_crop)
-        photo = None if is_crop or not answers else draw_answers(content, answers)
-        yield ExplainedPhoto(
-            PhotoAnswer(name, answers), _explanation_files(predictor, photo, answers, opacity)
-        )
+        answer = PhotoAnswer(name, predict_photo(predictor, content, is_crop=is_crop))
+        yield explain_photo(predictor, answer, None if is_crop else content, opacity=opacity)
+
+
+def explain_photo(
+    predictor: Predictor,
+    answer: PhotoAnswer,
+    photo: NDArray[np.uint8] | None,
+    *,
+    opacity: float = DEFAULT_OPACITY,
+    most_faces: int | None = None,
+) -> ExplainedPhoto:
+    """Explain an answer that there is already.
+
+    Args:
+        predictor: The model that answered.
+        answer: What `predict_photos` gave for the photo.
+        photo: RGB, uint8, shape (height, width, 3), to draw the boxes on; None for
+            a picture that was taken as a crop.
+        opacity: As for `explain_photos`.
+        most_faces: Faces that are explained, the largest first; all by default.
+    """
+    return ExplainedPhoto(
+        answer, _explanation_files(predictor, answer.faces, photo, opacity, most_faces)
+    )
 
 
 def _explanation_files(
     predictor: Predictor,
-    photo: NDArray[np.uint8] | None,
     answers: Sequence[FaceAnswer],
+    photo: NDArray[np.uint8] | None,
     opacity: float,
+    most_faces: int | None,
 ) -> Iterator[tuple[str, bytes]]:
     """Make the pictures of a photo's faces."""
-    if photo is not None:
-        yield "photo.jpg", jpeg_bytes(photo)
-    for number, answer in enumerate(answers, start=1):
+    if photo is not None and answers:
+        yield "photo.jpg", jpeg_bytes(draw_answers(photo, answers))
+    for number, answer in enumerate(answers[:most_faces], start=1):
         explanation = predictor.explain(answer.crop)
         face = predictor.display_face(answer.crop)
         shown = {"face": face} | explanation_pictures(face, explanation, opacity=opacity)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
 from agegender.dataset.dataset import open_dataset
+from agegender.prediction.alignment import FRAME_LANDMARKS, align_face
+from agegender.prediction.faces import Face
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
 
@@ -56,5 +60,32 @@ def test_an_upload_is_explained_and_a_text_file_refused(
     Image.fromarray(np.full((90, 60, 3), 120, np.uint8)).save(path)
     at.file_uploader[0].set_value(("face.png", path.read_bytes(), "image/png")).run()
     assert not at.exception
+    assert "No face was found in face.png" in text_of(at)
+    assert "**Age: " not in text_of(at)
+    at.toggle[0].set_value(True).run()
+    assert not at.exception
     assert not at.error
     assert "**Age: " in text_of(at)
+
+
+def test_the_largest_face_of_a_photo_is_explained(
+    open_page: OpenPage, shared_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = np.zeros((100, 300, 3), np.uint8)
+    photo[:, 200:] = 200
+    landmarks = (FRAME_LANDMARKS / 2 + np.array([200, 0])).astype(np.float32)
+    face = Face((200, 0, 100, 100), landmarks, 0.9)
+    monkeypatch.setattr("agegender.prediction.faces.find_faces", lambda image: [face])
+    aligned = []
+    monkeypatch.setattr(
+        "agegender.prediction.alignment.align_face",
+        lambda image, face: aligned.append(align_face(image, face)) or aligned[0],
+    )
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "PNG")
+    at = open_page("gradcam")
+    at.button_group[0].set_value("upload").run()
+    at.file_uploader[0].set_value(("photo.png", file.getvalue(), "image/png")).run()
+    assert not at.exception
+    assert "**Age: " in text_of(at)
+    assert (aligned[0][20:180, 20:180] == 200).all()

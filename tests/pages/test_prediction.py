@@ -5,10 +5,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
+from agegender.prediction.faces import Face, crop_face
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
 
@@ -31,7 +34,7 @@ def test_prediction_without_a_model_leads_to_training(
     assert "no trained model yet" in text_of(open_page("prediction"))
 
 
-def test_prediction_states_known_error_proper_use_and_what_becomes_of_pictures(
+def test_prediction_states_known_error_proper_use_and_what_becomes_of_photos(
     open_page: OpenPage, shared_run: Run
 ) -> None:
     said = text_of(open_page("prediction"))
@@ -39,28 +42,132 @@ def test_prediction_states_known_error_proper_use_and_what_becomes_of_pictures(
     assert "children" in said
     assert "Not for decisions about people" in said
     assert "not kept" in said
-    assert "taken as one face" in said
     assert "random weights" in said
 
 
-def test_one_face_is_answered_explained_and_taken_away(
-    open_page: OpenPage, demo_face: Upload
+def photo(faces: int) -> Upload:
+    """A photo, in a size of its own for each number of faces."""
+    image = np.random.default_rng(faces).integers(0, 255, (300, 400 + faces, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return f"{faces}-faces.png", file.getvalue(), "image/png"
+
+
+@pytest.fixture
+def finder(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Find as many faces in a `photo` as it is made for; count the searches."""
+    searched = []
+
+    def find(image: np.ndarray) -> list[Face]:
+        count = image.shape[1] - 400
+        searched.append(count)
+        return [crop_face(image[: 100 - number % 50]) for number in range(count)]
+
+    monkeypatch.setattr("agegender.prediction.photos.find_faces", find)
+    return searched
+
+
+def answers_of(at: AppTest) -> list[str]:
+    return [markdown.value for markdown in at.markdown if markdown.value.startswith("#### ")]
+
+
+def test_every_face_of_a_photo_is_answered_explained_and_taken_away(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
 ) -> None:
     at = open_page("prediction")
-    at.file_uploader[0].set_value([demo_face]).run()
+    at.file_uploader[0].set_value([photo(3)]).run()
     assert not at.exception
+    assert len(answers_of(at)) == 3
     [table] = [frame.value for frame in at.dataframe]
-    assert table["gender"].iat[0] in ("male", "female")
-    downloads = {button.label: button for button in at.download_button}
-    assert set(downloads) == {"Figure", "CSV", "JSON"}
+    assert table["face"].tolist() == [1, 2, 3]
+    assert set(table["gender"]) <= {"male", "female"}
+    assert {button.label for button in at.download_button} == {"This picture", "CSV", "JSONL"}
+    for view in ("age", "gender"):
+        at.button_group[1].set_value(view).run()
+        assert not at.exception
+        assert len(answers_of(at)) == 3
     [prepare] = [button for button in at.button if button.label == "Prepare a ZIP with heatmaps"]
     prepare.click().run()
     assert not at.exception
     assert "ZIP with heatmaps" in [button.label for button in at.download_button]
+    assert finder == [3]
+
+
+def test_gender_is_unsure_below_what_the_visitor_sets(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(1)]).run()
+    [table] = [frame.value for frame in at.dataframe]
+    confidence = table["gender_confidence"][0]
+    at.slider[0].set_value(95 if confidence < 0.95 else 50).run()
+    bars = [bar.proto.text for bar in at.get("progress")]
+    assert [bar.startswith("Unsure (") for bar in bars] == [confidence < 0.95]
+
+
+def test_five_hundred_faces_do_not_fill_the_page(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(500)]).run()
+    assert not at.exception
+    assert len(answers_of(at)) == 12
+    assert "The 12 largest of 500 faces" in text_of(at)
+    [table] = [frame.value for frame in at.dataframe]
+    assert len(table) == 500
+
+
+def test_photo_without_a_face_has_no_answer_until_it_is_said_to_be_a_crop(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(0)]).run()
+    assert not at.exception
+    assert "No face was found in 0-faces.png" in text_of(at)
+    assert answers_of(at) == []
+    [table] = [frame.value for frame in at.dataframe]
+    assert table.to_dict("records") == [{"file": "0-faces.png", "reason": "no face was found"}]
+    [crop] = [button for button in at.button if button.label == "It is already a face crop"]
+    crop.click().run()
+    assert not at.exception
+    assert len(answers_of(at)) == 1
+    assert "No face was found" not in text_of(at)
+
+
+def test_crops_are_taken_as_they_are(
+    open_page: OpenPage, demo_face: Upload, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.toggle[0].set_value(True).run()
+    at.file_uploader[0].set_value([demo_face]).run()
+    assert not at.exception
+    assert len(answers_of(at)) == 1
+    assert finder == []
+    # A crop has no picture with boxes.
+    assert {button.label for button in at.download_button} == {"CSV", "JSONL"}
+
+
+def test_several_photos_are_looked_at_one_at_a_time(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(2), photo(0), photo(1)]).run()
+    assert not at.exception
+    [choice] = [box for box in at.selectbox if box.label == "Photo"]
+    assert choice.options == [
+        "2-faces.png: 2 faces",
+        "0-faces.png: no faces",
+        "1-faces.png: 1 face",
+    ]
+    assert len(answers_of(at)) == 2
+    choice.set_value(2).run()
+    assert not at.exception
+    assert len(answers_of(at)) == 1
+    assert finder == [2, 0, 1]
 
 
 def test_bad_files_get_a_sentence_each_and_stop_nothing(
-    open_page: OpenPage, demo_face: Upload
+    open_page: OpenPage, shared_run: Run, finder: list[int]
 ) -> None:
     empty = io.BytesIO()
     zipfile.ZipFile(empty, "w").close()
@@ -70,13 +177,14 @@ def test_bad_files_get_a_sentence_each_and_stop_nothing(
             ("notes.jpg", b"just text", "image/jpeg"),
             ("empty.zip", empty.getvalue(), "application/zip"),
             ("nothing.png", b"", "image/png"),
-            demo_face,
+            photo(1),
         ]
     ).run()
     assert not at.exception
     [error] = at.error
     for name in ("notes.jpg", "empty.zip", "nothing.png"):
         assert name in error.value
+    assert len(answers_of(at)) == 1
     [table] = [frame.value for frame in at.dataframe]
     assert len(table) == 4
     assert table["age"].notna().sum() == 1

@@ -1,0 +1,132 @@
+"""What the Prediction page shows of one photo: boxes, heatmaps and a card a face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from agegender.prediction.quality import FLAGS
+from agegender.prediction.words import gender_words
+
+if TYPE_CHECKING:
+    from agegender.explanation.gradcam import Explanation
+    from agegender.prediction.photos import FaceAnswer
+    from agegender.prediction.predictor import Predictor
+
+CARDS_SHOWN = 12
+"""Faces that get a card and heatmaps; all are in the picture and in the table."""
+
+CARD_WIDTH = 224
+
+BOXES, AGE_MAP, GENDER_MAP = "boxes", "age", "gender"
+
+_VIEWS = {
+    BOXES: ":material/crop_free: Faces",
+    AGE_MAP: ":material/cake: What the age rests on",
+    GENDER_MAP: ":material/wc: What the gender rests on",
+}
+
+_READINGS = {
+    AGE_MAP: "Orange raises the predicted age, blue lowers it.",
+    GENDER_MAP: "The brighter, the more it speaks for the gender of the answer.",
+}
+
+
+def choose_view() -> str:
+    """Let the visitor choose between the faces and the heatmaps of either head."""
+    return str(
+        st.segmented_control(
+            "Show",
+            list(_VIEWS),
+            default=BOXES,
+            required=True,
+            format_func=_VIEWS.__getitem__,
+            label_visibility="collapsed",
+        )
+    )
+
+
+def show_photo(picture: NDArray[np.uint8] | bytes, size: tuple[int, int], alt: str) -> None:
+    """Show a photo as large as fits on a screen.
+
+    Args:
+        picture: RGB pixels or a JPEG file.
+        size: Its width and height.
+        alt: What it shows, in words.
+    """
+    width, height = size
+    st.image(picture, width=min(1000, round(620 * width / height)), alt=alt)
+
+
+def photo_with_maps(
+    photo: NDArray[np.uint8],
+    answers: Sequence[FaceAnswer],
+    maps: Sequence[Explanation],
+    predictor: Predictor,
+    view: str,
+) -> NDArray[np.uint8]:
+    """Lay the heatmaps of the largest faces over their photo."""
+    from agegender.prediction.drawing import lay_over_photo
+
+    explained = list(zip(answers, maps, strict=False))
+    return lay_over_photo(
+        photo,
+        [answer.face for answer, _ in explained],
+        [_heatmap(answer, explanation, view) for answer, explanation in explained],
+        predictor.spec.crop,
+        signed=view == AGE_MAP,
+    )
+
+
+def show_cards(
+    predictor: Predictor,
+    answers: Sequence[FaceAnswer],
+    maps: Sequence[Explanation],
+    view: str,
+    unsure_below: float,
+) -> None:
+    """Show a card for each of the largest faces."""
+    from agegender.explanation.overlay import overlay_heatmap
+
+    if view in _READINGS:
+        st.caption(_READINGS[view])
+    with st.container(horizontal=True):
+        for number, answer in enumerate(answers[:CARDS_SHOWN]):
+            face = predictor.display_face(answer.crop)
+            if view != BOXES:
+                heatmap = _heatmap(answer, maps[number], view)
+                face = overlay_heatmap(face, heatmap, signed=view == AGE_MAP)
+            with st.container(border=True, width=CARD_WIDTH, gap="xsmall"):
+                st.image(face, width="stretch", alt=f"Face {number + 1}")
+                _show_answer(answer, number + 1 if len(answers) > 1 else 0, unsure_below)
+    if len(answers) > CARDS_SHOWN:
+        st.caption(
+            f"The {CARDS_SHOWN} largest of {len(answers):,} faces have a card; the table has all."
+        )
+
+
+def _show_answer(answer: FaceAnswer, number: int, unsure_below: float) -> None:
+    """Say an answer within its card; a number of 0 is not said."""
+    from agegender.prediction.drawing import interval_bar
+
+    prediction = answer.prediction
+    st.markdown(f"#### {prediction.age:.0f} years" + (f" :gray-badge[{number}]" if number else ""))
+    if prediction.age_low is not None and prediction.age_high is not None:
+        st.caption(f"90% sure: {prediction.age_low:.0f} to {prediction.age_high:.0f}")
+    st.html(interval_bar(prediction))
+    st.progress(
+        prediction.confidence, text=gender_words(prediction, unsure_below=unsure_below).capitalize()
+    )
+    for flag in answer.flags:
+        st.caption(f":orange[:material/warning:] {FLAGS[flag]}")
+
+
+def _heatmap(answer: FaceAnswer, explanation: Explanation, view: str) -> NDArray[np.float32]:
+    """Return the map of a view: that of the age, or of the answered gender."""
+    if view == AGE_MAP:
+        return explanation.age
+    return explanation.gender(answer.prediction.gender)

@@ -1,0 +1,128 @@
+"""What the Prediction page keeps of the photos at hand, and how it comes about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from agegender.errors import InvalidImageError
+from agegender.prediction.sources import Picture, Source, iter_pictures
+from agegender.training.runs import Run
+from pages import shared
+from pages.prediction_faces import CARDS_SHOWN
+
+if TYPE_CHECKING:
+    from streamlit.typing import UploadedFile
+
+    from agegender.explanation.gradcam import Explanation
+    from agegender.prediction.photos import PhotoAnswer
+    from agegender.prediction.predictor import Predictor
+    from agegender.prediction.tables import Row
+
+FACES_KEPT = 500
+"""Faces whose crops are kept for each visitor, some 60 MB; the table has all."""
+
+RESULT_KEY = "prediction"
+
+
+@dataclass
+class Result:
+    """What came of the photos at hand, kept for the session and nowhere else.
+
+    Attributes:
+        key: The run, the uploads and the choice that it is about.
+        rows: The table's rows of each photo.
+        answers: Those for the first photos, in the order of `rows`.
+        crops: Places of the photos that were taken as crops.
+        shown: The photo that is looked at: its place, itself in a size to draw on,
+            and its scale.
+        maps: Heatmaps of the largest faces, by the photo's place, once asked for.
+        archive: The ZIP file, once it has been asked for.
+    """
+
+    key: tuple[object, ...]
+    rows: list[list[Row]] = field(default_factory=list)
+    answers: list[PhotoAnswer] = field(default_factory=list)
+    crops: set[int] = field(default_factory=set)
+    shown: tuple[int, NDArray[np.uint8], float] | None = None
+    maps: dict[int, list[Explanation]] = field(default_factory=dict)
+    archive: bytes = b""
+
+
+def sources_of(uploads: list[UploadedFile]) -> Iterator[Source]:
+    """Name the uploads, each when its turn comes."""
+    return ((upload.name, upload.getvalue()) for upload in uploads)
+
+
+def read_photo(uploads: list[UploadedFile], place: int) -> NDArray[np.uint8]:
+    """Read one of the photos at hand again."""
+    places = count()
+    picture = next(iter_pictures(sources_of(uploads), skip=lambda name: next(places) != place))
+    if isinstance(picture.content, InvalidImageError):
+        raise picture.content
+    return picture.content
+
+
+def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops: bool) -> Result:
+    """Predict for the photos at hand, unless that was done already."""
+    from agegender.prediction.drawing import canvas
+    from agegender.prediction.photos import predict_photos
+    from agegender.prediction.tables import table_rows
+
+    key = (run.id, run.changed_ns, crops, *(upload.file_id for upload in uploads))
+    kept = st.session_state.get(RESULT_KEY)
+    if kept is not None and kept.key == key:
+        return kept
+    result = Result(key)
+
+    def keep_first() -> Iterator[Picture]:
+        for place, picture in enumerate(iter_pictures(sources_of(uploads))):
+            if result.shown is None and not isinstance(picture.content, InvalidImageError):
+                result.shown = (place, *canvas(picture.content))
+            yield picture
+
+    faces = 0
+    with shared.progress("Photos") as on_progress:
+        for place, answer in enumerate(predict_photos(predictor, keep_first(), is_crop=crops)):
+            result.rows.append(table_rows(answer))
+            faces += len(answer.faces)
+            if faces <= FACES_KEPT or place == 0:
+                result.answers.append(answer)
+                if crops:
+                    result.crops.add(place)
+            on_progress(place + 1, 0)
+    st.session_state[RESULT_KEY] = result
+    return result
+
+
+def take_as_crop(
+    predictor: Predictor, uploads: list[UploadedFile], result: Result, place: int
+) -> None:
+    """Predict for a photo without a face as if it were the crop of one."""
+    from agegender.prediction.photos import predict_photo
+    from agegender.prediction.tables import table_rows
+
+    found = predict_photo(predictor, read_photo(uploads, place), is_crop=True)
+    result.answers[place] = replace(result.answers[place], faces=found)
+    result.rows[place] = table_rows(result.answers[place])
+    result.crops.add(place)
+    result.archive = b""
+
+
+def explain_faces(predictor: Predictor, result: Result, place: int) -> None:
+    """Compute the heatmaps of a photo's largest faces, unless that was done already."""
+    if place in result.maps:
+        return
+    shown = result.answers[place].faces[:CARDS_SHOWN]
+    maps = []
+    with shared.progress("Heatmaps") as on_progress:
+        for answer in shown:
+            maps.append(predictor.explain(answer.crop))
+            on_progress(len(maps), len(shown))
+    result.maps[place] = maps
