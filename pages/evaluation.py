@@ -20,11 +20,13 @@ from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import compute_metrics, group_table, training_floors
 from agegender.evaluation.predictions import predict_faces, read_test_reads, select_faces
 from agegender.evaluation.report import write_report
+from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
 from agegender.training.features import count_missing
 from agegender.training.runs import Run
 from pages import shared
 from pages.evaluation_fairness import find_fairness, show_crossings, show_gates
+from pages.evaluation_uncertainty import show_uncertainty
 
 SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
 
@@ -324,20 +326,24 @@ shared.skill_note(chosen_run)
 shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces, chosen_run)
 answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
-figures = compute_metrics(answers, floors=training_floors(faces))
+figures = compute_metrics(
+    answers, floors=training_floors(faces), constant=constant_half_width(chosen_run)
+)
 show_figures(figures)
 if left_out:
     st.caption(
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
         "been trained on them, so that they would flatter it."
     )
-age, gender, groups, gates, pictures, training, report = st.tabs(
-    ["Age", "Gender", "Groups", "Age gates", "Faces", "Training", "Report"]
+age, gender, sure, groups, gates, pictures, training, report = st.tabs(
+    ["Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Training", "Report"]
 )
 with age:
     show_age(answers, figures)
 with gender:
     show_gender(answers, figures)
+with sure:
+    show_uncertainty(answers, figures, chosen_split)
 fairness = find_fairness(answers, chosen_run, faces)
 with groups:
     show_groups(figures)

@@ -41,8 +41,14 @@ def run(args: argparse.Namespace) -> int:
         )
     # scikit-learn takes a second to import, which `--help` need not wait for.
     from agegender.evaluation.metrics import compute_metrics, training_floors
+    from agegender.evaluation.uncertainty import constant_half_width
 
-    metrics = compute_metrics(predictions, floors=training_floors(dataset), seed=args.seed)
+    metrics = compute_metrics(
+        predictions,
+        floors=training_floors(dataset),
+        constant=constant_half_width(chosen),
+        seed=args.seed,
+    )
     if args.json:
         print(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -148,9 +154,11 @@ def _format(metrics: dict[str, Any]) -> str:
     from agegender.evaluation.tables import (
         age_breakdown,
         class_table,
+        coverage_breakdown,
         gender_breakdown,
         headline_table,
         markdown,
+        risk_table,
     )
 
     tables = [
@@ -160,7 +168,11 @@ def _format(metrics: dict[str, Any]) -> str:
         ("Gender, by age band", gender_breakdown(metrics, "band")),
         ("Age, by race group", age_breakdown(metrics, "race")),
         ("Gender, by race group", gender_breakdown(metrics, "race")),
+        ("Gender, told only when sure", risk_table(metrics)),
     ]
+    if metrics["uncertainty"]["intervals"] is not None:
+        title = "90% intervals of the age, by decade of the answer"
+        tables.append((title, coverage_breakdown(metrics, "predicted_decade")))
     return "\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables).rstrip()
 
 

@@ -7,6 +7,7 @@ from agegender.config import ACCENT_COLOR, GENDER_COLORS, WRONG_COLOR
 GROUP_TITLES = {
     "band": "Age band, years",
     "decade": "Age, years",
+    "predicted_decade": "Answered age, years",
     "race": "Race group",
     "gender": "Gender",
     "race_and_gender": "Race group and gender",

@@ -13,6 +13,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, SEED
 from agegender.evaluation.groups import AGE_RANGES, GROUPINGS, group_of
 from agegender.evaluation.intervals import bootstrap_mean, share_difference, wilson
+from agegender.evaluation.uncertainty import compute_uncertainty
 
 if TYPE_CHECKING:
     from agegender.dataset.dataset import Dataset
@@ -57,7 +58,11 @@ def training_floors(dataset: Dataset) -> Floors | None:
 
 
 def compute_metrics(
-    predictions: pd.DataFrame, *, floors: Floors | None = None, seed: int = SEED
+    predictions: pd.DataFrame,
+    *,
+    floors: Floors | None = None,
+    constant: float | None = None,
+    seed: int = SEED,
 ) -> dict[str, Any]:
     """Compute every figure of an evaluation.
 
@@ -66,6 +71,8 @@ def compute_metrics(
             `age_pred` (years), `p_female` (0..1), `gender_pred`.
         floors: The zero-skill answers to compare with; those of the same
             faces by default.
+        constant: Half the width of the constant interval to compare age
+            intervals with (see `uncertainty.constant_half_width`).
         seed: Seed of the bootstrap.
 
     Returns:
@@ -78,7 +85,8 @@ def compute_metrics(
         `confusion_matrix` (rows true, columns predicted, in the order of
         `GENDER_NAMES`), `race_gap`, `floor_accuracy`; shares are 0..1. Both
         have `by_band`, `by_decade`, `by_race` and so on, and `by_range`. What
-        cannot be computed (an empty group, one gender only) is None.
+        cannot be computed (an empty group, one gender only) is None. Under
+        `uncertainty`, what `compute_uncertainty` returns.
 
     Raises:
         ValueError: If there are no predictions.
@@ -105,7 +113,8 @@ def compute_metrics(
     age["by_range"] = {name: _age_figures(part, floors, seed) for name, part in ranges.items()}
     gender["by_range"] = {name: _gender_figures(part, floors) for name, part in ranges.items()}
     gender["race_gap"] = _largest_gap(_parts(predictions, "race"))
-    return {"n": len(predictions), "age": age, "gender": gender}
+    uncertainty = compute_uncertainty(predictions, constant=constant, seed=seed)
+    return {"n": len(predictions), "age": age, "gender": gender, "uncertainty": uncertainty}
 
 
 def group_table(figures: dict[str, dict[str, Any]]) -> pd.DataFrame:

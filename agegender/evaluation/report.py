@@ -23,6 +23,7 @@ from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
 from agegender.evaluation.tables import all_tables, markdown
+from agegender.evaluation.uncertainty import constant_half_width
 from agegender.prediction.predictor import load_predictor
 from agegender.storage import replacing, write_json
 
@@ -92,7 +93,12 @@ def write_report(
     predictions = predict_faces(
         run, dataset, split, limit=limit, seed=seed, on_progress=on_progress
     )
-    metrics = compute_metrics(predictions, floors=training_floors(dataset), seed=seed)
+    metrics = compute_metrics(
+        predictions,
+        floors=training_floors(dataset),
+        constant=constant_half_width(run),
+        seed=seed,
+    )
     validation = validation_of(predictions, run, dataset, limit=limit, on_progress=on_progress)
     metrics |= compute_fairness(predictions, validation=validation, seed=seed)
     if answered is not None:

@@ -10,6 +10,7 @@ from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES
 from agegender.evaluation.groups import GROUPINGS
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import CS_YEARS, group_table
+from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS
 
 BREAKDOWNS = (*GROUPINGS, "range")
 """Every way in which `compute_metrics` breaks the figures down."""
@@ -149,6 +150,51 @@ def class_table(metrics: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def coverage_breakdown(metrics: dict[str, Any], by: str) -> pd.DataFrame:
+    """Lay out as text how many ages lie inside of their 90% intervals, and how wide these are.
+
+    Args:
+        metrics: What `compute_metrics` returned, with intervals.
+        by: One of `COVERAGE_GROUPINGS`.
+    """
+    intervals = metrics["uncertainty"]["intervals"]
+    rows = [
+        (
+            name,
+            group["n"],
+            percent(group["coverage"]),
+            percent_range(group["coverage_ci95"]),
+            {None: MISSING, True: "yes", False: "no"}[group["is_kept"]],
+            years(group["width"]),
+            years(group["constant_width"]),
+        )
+        for name, group in (("All", intervals["all"]), *intervals[f"by_{by}"].items())
+    ]
+    promise = f"Holds {intervals['all']['promised']:.0%}"
+    columns = ["Faces", "Coverage", "95% interval", promise, "Mean width", "Same for all"]
+    return pd.DataFrame(rows, columns=[GROUP_TITLES[by], *columns])
+
+
+def risk_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Lay out as text how often genders are right if only those sure enough are told.
+
+    Args:
+        metrics: What `compute_metrics` returned.
+    """
+    rows = [
+        (
+            percent(row["threshold"]),
+            row["answered"],
+            percent(row["share"]),
+            percent(row["accuracy"]),
+            percent_range(row["accuracy_ci95"]),
+        )
+        for row in metrics["uncertainty"]["risk_coverage"]
+    ]
+    columns = ["Sure at least", "Answered", "Share answered", "Accuracy", "95% interval"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def all_tables(metrics: dict[str, Any]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """Collect every table by the name of its file.
 
@@ -167,6 +213,12 @@ def all_tables(metrics: dict[str, Any]) -> dict[str, tuple[pd.DataFrame, pd.Data
         for head, lay_out in (("age", age_breakdown), ("gender", gender_breakdown)):
             numbers = group_table(metrics[head][f"by_{by}"])
             tables[f"{head}_by_{by}"] = (numbers, lay_out(metrics, by))
+    uncertainty = metrics["uncertainty"]
+    tables["risk_coverage"] = (pd.DataFrame(uncertainty["risk_coverage"]), risk_table(metrics))
+    if uncertainty["intervals"] is not None:
+        for by in COVERAGE_GROUPINGS:
+            numbers = group_table(uncertainty["intervals"][f"by_{by}"])
+            tables[f"coverage_by_{by}"] = (numbers, coverage_breakdown(metrics, by))
     return tables
 
 

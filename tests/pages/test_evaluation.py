@@ -40,8 +40,21 @@ def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
     assert "drawings, not people" in text_of(at)
     assert read_test_reads(trained_run) == []
     assert [tab.label for tab in at.tabs] == [
-        "Age", "Gender", "Groups", "Age gates", "Faces", "Training", "Report",
+        "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Training", "Report",
     ]  # fmt: skip
+
+
+def test_fewer_genders_are_told_when_the_visitor_asks_for_more_confidence(
+    open_page: OpenPage, trained_run: Run
+) -> None:
+    at = open_page("evaluation")
+    assert "Half of the validation faces" in text_of(at)
+    slider = at.slider(key="unsure_threshold")
+    slider.set_value(50).run()
+    assert {tile.label: tile.value for tile in at.metric}["Answered"] == "100.0%"
+    at.slider(key="unsure_threshold").set_value(99).run()
+    assert not at.exception
+    assert {tile.label: tile.value for tile in at.metric}["Answered"] != "100.0%"
 
 
 def test_faces_that_the_backbone_has_seen_are_left_out_and_counted(

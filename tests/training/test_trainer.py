@@ -16,7 +16,7 @@ from agegender.config import workspace_dir
 from agegender.dataset import duplicates, index
 from agegender.dataset.dataset import open_dataset
 from agegender.dataset.exclusion import write_exclusions
-from agegender.errors import DatasetError, RunError, StorageError
+from agegender.errors import DatasetError, ModelNotFoundError, RunError, StorageError
 from agegender.model.weights import find_weights, load_backbone
 from agegender.training import features, trainer
 from agegender.training.config import TrainConfig
@@ -66,6 +66,8 @@ def test_training_ends_with_a_whole_run(config):
         "config.json",
         "heads.safetensors",
         "heads.json",
+        "uncertainty.safetensors",
+        "uncertainty.json",
         "metrics.csv",
         "state.json",
         "versions.json",
@@ -75,6 +77,41 @@ def test_training_ends_with_a_whole_run(config):
     assert description["split_hash"] == open_dataset(Path(config.dataset)).split_hash
     assert not run.weights().has_skill
     assert run.load_model().count_params() == 24_145_539
+
+
+def test_calibration_faces_decide_nothing_but_how_sure_the_answers_are(config, monkeypatch):
+    validation = open_dataset(Path(config.dataset)).of("validation")
+    chosen_by = []
+    real = trainer.train_heads
+
+    def watch(train, selection, *args, **options):
+        chosen_by.extend(selection.age.tolist())
+        return real(train, selection, *args, **options)
+
+    monkeypatch.setattr(trainer, "train_heads", watch)
+    run = create_run(config)
+    train(run)
+    halves = validation["is_calibration"]
+    assert 0 < halves.sum() < len(halves)
+    assert chosen_by == validation["age"][~halves].tolist()
+    about = json.loads(run.uncertainty_file.with_suffix(".json").read_text())
+    assert about["selection_faces"] == len(chosen_by)
+    assert about["calibration_faces"] == halves.sum()
+    uncertainty = run.load_uncertainty()
+    # Nobody can promise 90% by a handful of faces.
+    assert uncertainty is not None
+    assert (uncertainty.temperature, uncertainty.intervals) == (1.0, None)
+    run.uncertainty_file.unlink()
+    with pytest.raises(ModelNotFoundError):
+        run.load_uncertainty()
+    run.uncertainty_file.with_suffix(".json").unlink()
+    assert run.load_uncertainty() is None
+
+
+def test_a_lone_validation_face_chooses_the_epoch():
+    one = pd.DataFrame({"age": [30], "is_calibration": [True]})
+    selection, calibration = trainer.split_validation(one)
+    assert (len(selection), len(calibration)) == (1, 0)
 
 
 def test_stop_and_resume_continue_from_the_cache(config):

@@ -15,6 +15,11 @@ from agegender.evaluation.charts.gender import (
     roc_chart,
 )
 from agegender.evaluation.charts.training import training_chart
+from agegender.evaluation.charts.uncertainty import (
+    coverage_chart,
+    risk_chart,
+    width_chart,
+)
 
 __all__ = [
     "age_chart",
@@ -23,13 +28,16 @@ __all__ = [
     "balance_chart",
     "calibration_chart",
     "confusion_chart",
+    "coverage_chart",
     "error_chart",
     "gap_chart",
     "gate_chart",
     "gender_accuracy_chart",
     "race_chart",
     "residual_chart",
+    "risk_chart",
     "roc_chart",
     "split_chart",
     "training_chart",
+    "width_chart",
 ]

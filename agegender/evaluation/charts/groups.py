@@ -42,7 +42,9 @@ def group_chart(
             alt.Tooltip(f"{value}:Q", title=title, format=form),
             alt.Tooltip(f"{value}_low:Q", title="95% from", format=form),
             alt.Tooltip(f"{value}_high:Q", title="95% to", format=form),
-            alt.Tooltip(f"floor_{value}:Q", title="No skill", format=form),
+            alt.Tooltip(
+                f"floor_{value}:Q", title=floor_label.partition(":")[0].capitalize(), format=form
+            ),
             count_tooltip(),
         ],
     )

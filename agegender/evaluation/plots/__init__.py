@@ -19,6 +19,11 @@ from agegender.evaluation.plots.pictures import FaceCard, plot_cards
 from agegender.evaluation.plots.pretraining import plot_pretraining
 from agegender.evaluation.plots.robustness import plot_robustness
 from agegender.evaluation.plots.training import plot_training
+from agegender.evaluation.plots.uncertainty import (
+    plot_coverage,
+    plot_risk_coverage,
+    plot_width,
+)
 
 __all__ = [
     "FaceCard",
@@ -29,6 +34,7 @@ __all__ = [
     "plot_calibration",
     "plot_cards",
     "plot_confusion",
+    "plot_coverage",
     "plot_crossing",
     "plot_errors",
     "plot_faithfulness",
@@ -39,8 +45,10 @@ __all__ = [
     "plot_pretraining",
     "plot_race",
     "plot_residuals",
+    "plot_risk_coverage",
     "plot_robustness",
     "plot_roc",
     "plot_sanity",
     "plot_training",
+    "plot_width",
 ]

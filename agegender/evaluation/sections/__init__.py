@@ -14,6 +14,7 @@ from agegender.evaluation.sections import (
     pictures,
     robustness,
     training,
+    uncertainty,
 )
 from agegender.evaluation.sections.base import Draw, Evaluation
 
@@ -22,6 +23,7 @@ SECTIONS: tuple[Callable[[Evaluation, Draw], list[Section]], ...] = (
     pictures.samples_section,
     age.sections,
     gender.sections,
+    uncertainty.sections,
     fairness.sections,
     pictures.mistakes_sections,
     photos.sections,

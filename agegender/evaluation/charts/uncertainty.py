@@ -1,0 +1,90 @@
+"""Charts of how sure the answers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from agegender.config import ACCENT_COLOR, WRONG_COLOR
+from agegender.evaluation.charts.groups import group_chart
+from agegender.evaluation.charts.style import HEIGHT, layered, percent_axis
+from agegender.evaluation.labels import titled
+from agegender.evaluation.metrics import group_table
+from agegender.evaluation.uncertainty import risk_curve
+
+_MOST_POINTS = 500
+"""Points of a curve on a page; more would not be seen."""
+
+
+def coverage_chart(metrics: dict[str, Any], by: str) -> Any:
+    """Draw the share of ages inside of their intervals by group, beside what was promised.
+
+    Args:
+        metrics: What `compute_metrics` returned, with intervals.
+        by: One of `COVERAGE_GROUPINGS`.
+    """
+    groups = group_table(metrics["uncertainty"]["intervals"][f"by_{by}"])
+    return group_chart(
+        groups.rename(columns={"promised": "floor_coverage"}),
+        "coverage",
+        by,
+        title="Coverage",
+        percent=True,
+        floor_label="promised",
+    ).properties(title=titled("Ages inside of their 90% intervals", metrics["n"]))
+
+
+def width_chart(metrics: dict[str, Any], by: str) -> Any:
+    """Draw the mean width of intervals by group, beside that of the same width for all.
+
+    Args:
+        metrics: What `compute_metrics` returned, with intervals.
+        by: One of `COVERAGE_GROUPINGS`.
+    """
+    groups = group_table(metrics["uncertainty"]["intervals"][f"by_{by}"])
+    return group_chart(
+        groups.rename(columns={"constant_width": "floor_width"}).astype({"floor_width": float}),
+        "width",
+        by,
+        title="Mean width, years",
+        percent=False,
+        floor_label="the same width for all",
+    ).properties(title=titled("Width of the 90% intervals", metrics["n"]))
+
+
+def risk_chart(predictions: pd.DataFrame, chosen: dict[str, Any]) -> Any:
+    """Draw how often genders are right if only the surest share of them is told.
+
+    Args:
+        predictions: As in `compute_metrics`.
+        chosen: What `risk_at` returned for the threshold to mark.
+    """
+    curve = risk_curve(predictions)
+    step = -(-len(curve) // _MOST_POINTS)
+    shares = alt.X("share:Q", title="Share of faces answered, the surest first")
+    accuracy = alt.Y(
+        "accuracy:Q",
+        title="Accuracy of these",
+        axis=percent_axis(),
+        scale=alt.Scale(zero=False),
+    )
+    tooltip = [
+        alt.Tooltip("threshold:Q", title="Sure at least", format=".1%"),
+        alt.Tooltip("share:Q", title="Answered", format=".1%"),
+        alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+    ]
+    line = alt.Chart(curve.iloc[::-1][::step]).mark_line(color=ACCENT_COLOR, strokeWidth=2.5)
+    columns = ["threshold", "share", "accuracy"]
+    mark = alt.Chart(pd.DataFrame([chosen])[columns].dropna()).mark_point(
+        color=WRONG_COLOR, size=130, filled=True, opacity=1
+    )
+    return layered(
+        *(
+            layer.encode(x=shares.axis(percent_axis()), y=accuracy, tooltip=tooltip)
+            for layer in (line, mark)
+        ),
+        title=titled("Gender told only when sure", len(predictions)),
+        height=HEIGHT,
+    )

@@ -1,0 +1,74 @@
+"""Figures of how sure the answers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agegender.config import ACCENT_COLOR
+from agegender.evaluation.labels import titled
+from agegender.evaluation.metrics import group_table
+from agegender.evaluation.plots.groups import plot_groups
+from agegender.evaluation.plots.style import axes, label, percent_ticks
+from agegender.evaluation.uncertainty import risk_curve
+
+
+def plot_coverage(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
+    """Draw the share of ages inside of their intervals by group, beside what was promised.
+
+    Args:
+        metrics: What `compute_metrics` returned, with intervals.
+        by: One of `COVERAGE_GROUPINGS`.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    groups = group_table(metrics["uncertainty"]["intervals"][f"by_{by}"])
+    return plot_groups(
+        groups.rename(columns={"promised": "floor_coverage"}),
+        "coverage",
+        by,
+        title=titled("Ages inside of their 90% intervals", metrics["n"]),
+        axis_title="Coverage",
+        percent=True,
+        floor_label="promised",
+        ax=ax,
+    )
+
+
+def plot_width(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
+    """Draw the mean width of intervals by group, beside that of the same width for all.
+
+    Args:
+        metrics: What `compute_metrics` returned, with intervals.
+        by: One of `COVERAGE_GROUPINGS`.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    groups = group_table(metrics["uncertainty"]["intervals"][f"by_{by}"])
+    return plot_groups(
+        groups.rename(columns={"constant_width": "floor_width"}).astype({"floor_width": float}),
+        "width",
+        by,
+        title=titled("Width of the 90% intervals", metrics["n"]),
+        axis_title="Mean width, years",
+        percent=False,
+        floor_label="the same width for all",
+        ax=ax,
+    )
+
+
+def plot_risk_coverage(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+    """Draw how often genders are right if only the surest share of them is told.
+
+    Args:
+        predictions: As in `compute_metrics`.
+        ax: Axes to draw in; those of a new figure by default.
+    """
+    ax = axes(ax)
+    curve = risk_curve(predictions)
+    ax.plot(curve["share"], curve["accuracy"], color=ACCENT_COLOR, linewidth=2)
+    ax.set(xlim=(-0.02, 1.02))
+    percent_ticks(ax.xaxis)
+    percent_ticks(ax.yaxis)
+    title = titled("Gender told only when sure", len(predictions))
+    return label(ax, title, "Share of faces answered, the surest first", "Accuracy of these")

@@ -1,0 +1,116 @@
+"""Evaluation, the tab on how sure the answers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from agegender.evaluation import charts
+from agegender.evaluation.labels import GROUP_TITLES
+from agegender.evaluation.tables import coverage_breakdown
+from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS, risk_at
+from pages import shared
+
+
+def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: str) -> None:
+    """Show intervals of ages, genders told only when sure, and unfamiliar faces."""
+    uncertainty = metrics["uncertainty"]
+    if split in ("validation", "all"):
+        st.caption(
+            "Half of the validation faces made the intervals and the probabilities true, the other "
+            "half chose all else: on them these figures are no proof."
+        )
+    if uncertainty["intervals"] is None:
+        st.info(
+            "This run has no age intervals: it was trained before there were any, or on too few "
+            "faces. Train a new run on more faces.",
+            icon=":material/straighten:",
+        )
+    else:
+        show_intervals(metrics)
+    show_unsure(predictions)
+    show_unfamiliar(uncertainty["unfamiliar"])
+
+
+def show_intervals(metrics: dict[str, Any]) -> None:
+    """Show how many ages lie inside of their intervals, and how wide these are."""
+    every = metrics["uncertainty"]["intervals"]["all"]
+    low, high = every["coverage_ci95"]
+    with st.container(horizontal=True):
+        st.metric(
+            "Inside of the interval",
+            shared.percent(every["coverage"]),
+            f"promised: {shared.percent(every['promised'])}",
+            delta_color="off",
+            delta_arrow="off",
+            help=f"95% interval {shared.percent(low)} to {shared.percent(high)}.",
+            border=True,
+            width=200,
+        )
+        st.metric(
+            "Mean width",
+            shared.years(every["width"]),
+            None
+            if every["constant_width"] is None
+            else f"the same for all: {shared.years(every['constant_width'])}",
+            delta_color="off",
+            delta_arrow="off",
+            help="Of the 90% intervals, beside that of an interval as wide for every face.",
+            border=True,
+            width=200,
+        )
+    by = st.segmented_control(
+        "Intervals by", COVERAGE_GROUPINGS, default="predicted_decade", required=True,
+        format_func=GROUP_TITLES.__getitem__, key="coverage_by",
+    )  # fmt: skip
+    left, right = st.columns(2, gap="medium")
+    left.altair_chart(charts.coverage_chart(metrics, by))
+    right.altair_chart(charts.width_chart(metrics, by))
+    with st.expander("As a table"):
+        st.dataframe(coverage_breakdown(metrics, by), hide_index=True)
+    if by == "decade":
+        st.caption("By true age coverage is reported, not promised: nobody knows it beforehand.")
+
+
+def show_unsure(predictions: pd.DataFrame) -> None:
+    """Let the visitor choose from when on a gender is told, and show what that comes to."""
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        threshold = st.slider(
+            "Tell the gender when sure at least",
+            min_value=50,
+            max_value=99,
+            value=80,
+            format="%d%%",
+            key="unsure_threshold",
+            help="Below, the answer is \u201cunsure\u201d.",
+        )
+        chosen = risk_at(predictions, threshold / 100)
+        st.metric("Answered", shared.percent(chosen["share"]), border=True)
+        accuracy = chosen["accuracy"]
+        ends = chosen["accuracy_ci95"]
+        st.metric(
+            "Right, of these",
+            "none" if accuracy is None else shared.percent(accuracy),
+            help=None
+            if ends is None
+            else f"95% interval {shared.percent(ends[0])} to {shared.percent(ends[1])}.",
+            border=True,
+        )
+    right.altair_chart(charts.risk_chart(predictions, chosen))
+
+
+def show_unfamiliar(unfamiliar: dict[str, Any] | None) -> None:
+    """Say how many faces are unlike the training faces."""
+    if unfamiliar is None:
+        st.caption("This run cannot tell which faces are unlike those that it learned from.")
+        return
+    low, high = unfamiliar["share_ci95"]
+    st.markdown(
+        f"**{unfamiliar['flagged']:,}** of {unfamiliar['n']:,} faces "
+        f"({shared.percent(unfamiliar['share'])}; {shared.percent(low)} to {shared.percent(high)}) "
+        "are flagged as unlike the training faces; the threshold is set so that one in a hundred "
+        "ordinary faces is."
+    )
