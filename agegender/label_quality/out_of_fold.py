@@ -18,6 +18,7 @@ from agegender.model.answer import answer_features
 from agegender.training.config import TrainConfig
 from agegender.training.features import load_features
 from agegender.training.heads import LabeledFeatures, train_heads
+from agegender.training.trainer import split_validation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def predict_out_of_fold(
 ) -> pd.DataFrame:
     """Answer for every train face by heads trained without its fold.
 
-    The validation faces choose the best epoch. What a fold's heads answered is
+    The selection half of validation chooses the best epoch. What a fold's heads answered is
     kept in the workspace, so that after a stop the work goes on where it was,
     and the same faces, labels and backbone are not worked on twice.
 
@@ -88,18 +89,18 @@ def predict_out_of_fold(
         ModelNotFoundError, InvalidModelError: If the weights cannot be read.
         StorageError: If the disk refuses.
     """
-    train, validation = dataset.of("train"), dataset.of("validation")
+    train, selection = _faces(dataset)
     fold = draw_folds(train["duplicate_group"].to_numpy())
-    if len(np.unique(fold)) < FOLDS or validation.empty:
+    if len(np.unique(fold)) < FOLDS or selection.empty:
         raise _too_few(dataset)
-    files = _files(train, validation, weights)
+    files = _files(train, selection, weights)
     kept = [read_table(file, _ANSWERS) for file in files]
     missing = [number for number, part in enumerate(kept) if part is None]
     if missing:
-        faces = pd.concat([train, validation], ignore_index=True)
+        faces = pd.concat([train, selection], ignore_index=True)
         features = load_features(dataset.folder, faces, weights, on_progress=on_faces)
-        # -1 for the validation faces, which are in no fold.
-        fold = np.concatenate([fold, np.full(len(validation), -1)])
+        # -1 for the selection faces, which are in no fold.
+        fold = np.concatenate([fold, np.full(len(selection), -1)])
         if not features.usable[fold < 0].any():
             raise _too_few(dataset)
         for position, number in enumerate(missing):
@@ -132,15 +133,19 @@ def is_kept(dataset: Dataset, weights: BackboneWeights) -> bool:
         dataset: As in `predict_out_of_fold`.
         weights: The backbone.
     """
-    files = _files(dataset.of("train"), dataset.of("validation"), weights)
-    return all(file.exists() for file in files)
+    return all(file.exists() for file in _files(*_faces(dataset), weights))
 
 
-def _files(train: pd.DataFrame, validation: pd.DataFrame, weights: BackboneWeights) -> list[Path]:
+def _faces(dataset: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the train faces and those that choose the best epoch."""
+    return dataset.of("train"), split_validation(dataset.of("validation"))[0]
+
+
+def _files(train: pd.DataFrame, selection: pd.DataFrame, weights: BackboneWeights) -> list[Path]:
     """Name the file of each fold's answers after all that decides what is in it."""
     about = (VERSION, FOLDS, EPOCHS, SEED, weights.sha256, asdict(weights.spec))
     digest = hashlib.sha256(repr(about).encode())
-    for faces in (train, validation):
+    for faces in (train, selection):
         decisive = faces[["sha256", "age", "gender", "duplicate_group"]]
         digest.update(decisive.to_csv(index=False).encode())
     folder = workspace_dir() / "label-quality" / digest.hexdigest()[:16]

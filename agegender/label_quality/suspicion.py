@@ -7,7 +7,8 @@ years are much for a small child and nothing for an old face. Gender labels are
 scored by self-confidence, the probability that the model gives the label
 (Northcutt, Jiang and Chuang, "Confident Learning", JAIR 2021). Both count by
 their rank alone, so that neither the scale of the scores nor how sure the model
-is on the whole decides which faces come first.
+is on the whole decides which faces come first; labels that the model does not
+contradict come after all that it does.
 """
 
 from __future__ import annotations
@@ -73,27 +74,29 @@ def rank_labels(faces: pd.DataFrame) -> pd.DataFrame:
     error = np.abs(faces["age"].to_numpy(np.float64) - predicted)
     usual = usual_error(predicted, error)
     age_score = error / usual
-    reach = np.quantile(age_score, INTERVAL_SHARE) * usual
+    most = np.quantile(age_score, INTERVAL_SHARE)
     p_female = faces["p_female"].to_numpy(np.float64)
     gender_score = np.where(faces["gender"] == GENDER_NAMES.index("female"), 1 - p_female, p_female)
-    places = np.stack([_places(age_score), _places(gender_score)])
+    places = np.stack(
+        [_places(age_score, age_score > most), _places(gender_score, gender_score > 0.5)]
+    )
     scored = faces.assign(
         age_score=age_score,
         gender_score=gender_score,
         head=np.array(HEADS)[places.argmin(axis=0)],
-        age_low=np.maximum(predicted - reach, 0),
-        age_high=predicted + reach,
+        age_low=np.maximum(predicted - most * usual, 0),
+        age_high=predicted + most * usual,
     )
     # By the better place; of two equal ones, by the other.
     order = np.lexsort((places.max(axis=0), places.min(axis=0)))
     return scored.iloc[order].reset_index(drop=True)
 
 
-def _places(scores: FloatArray) -> NDArray[np.int64]:
-    """Number scores from 0, the highest first."""
+def _places(scores: FloatArray, contradicted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number scores from 0, the highest first; those of labels not contradicted start at n."""
     places = np.empty(len(scores), np.int64)
     places[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    return places
+    return np.where(contradicted, places, places + len(scores))
 
 
 def exclusions(suspects: pd.DataFrame) -> pd.DataFrame:

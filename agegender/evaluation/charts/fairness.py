@@ -13,7 +13,11 @@ from agegender.evaluation.labels import FIGURE_TITLES, GATE_COLORS, GATE_CURVES
 
 GAPS_SHOWN = 20
 
-ROW_HEIGHT = 22
+ROW_HEIGHT = 24
+ROWS_OF_AXES = 4
+"""Title, legend and axis take the height of so many rows."""
+
+_ALL_LABELS = alt.Axis(labelLimit=0, labelOverlap=False)
 
 VERDICT_COLORS = {"not noise": ACCENT_COLOR, "may be noise": MUTED_COLOR}
 
@@ -34,7 +38,7 @@ def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
     title = f"{FIGURE_TITLES[figure]}, the group's less the others'"
     verdict = part["is_real"].map({True: "not noise", False: "may be noise"})
     base = alt.Chart(part.assign(verdict=verdict)).encode(
-        y=alt.Y("group:N", sort=None, title=None, axis=alt.Axis(labelLimit=0)),
+        y=alt.Y("group:N", sort=None, title=None, axis=_ALL_LABELS),
         color=color("verdict", VERDICT_COLORS),
         tooltip=[
             alt.Tooltip("group:N", title="Group"),
@@ -52,7 +56,7 @@ def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
         base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=title, axis=axis), x2="high:Q"),
         base.mark_point(size=75, filled=True, opacity=1).encode(x="gap:Q"),
         title=f"Largest gaps: {FIGURE_TITLES[figure]}",
-        height=max(4, len(part)) * ROW_HEIGHT,
+        height=(len(part) + ROWS_OF_AXES) * ROW_HEIGHT,
     )
 
 
@@ -79,7 +83,7 @@ def gate_chart(curve: pd.DataFrame, gate: int, challenge: int | None) -> Any:
                 scale=alt.Scale(nice=False, zero=False),
             ),
             y=alt.Y("share:Q", title="Share", axis=percent_axis()),
-            color=color("error", colors),
+            color=color("error", colors, alt.Legend(title=None, orient="top", labelLimit=0)),
             tooltip=[
                 alt.Tooltip("error:N", title="Share"),
                 alt.Tooltip("threshold:Q", title="Threshold, years"),
@@ -97,7 +101,10 @@ def gate_chart(curve: pd.DataFrame, gate: int, challenge: int | None) -> Any:
     at = alt.Chart(marks).encode(x="threshold:Q")
     return layered(
         lines,
-        at.mark_rule(color=MUTED_COLOR, strokeDash=[5, 4]).encode(tooltip=["name:N"]),
+        at.mark_rule(color=MUTED_COLOR, strokeDash=[5, 4]),
+        at.mark_text(color=MUTED_COLOR, align="left", baseline="top", dx=5).encode(
+            text="name:N", y=alt.value(4)
+        ),
         title=f"{gate} or over",
         height=300,
     )
