@@ -13,6 +13,7 @@ from agegender.config import GENDER_NAMES
 from agegender.images import read_image
 from agegender.training.runs import Run
 from pages import shared
+from pages.gradcam_trust import show_trust
 
 if TYPE_CHECKING:
     from agegender.explanation.gradcam import Explanation
@@ -198,3 +199,4 @@ with shared.errors_as_messages():
     if picked is not None:
         show(chosen_run, *picked)
 show_reading()
+show_trust(chosen_run)

@@ -231,7 +231,7 @@ def photo_failures(photos: pd.DataFrame) -> pd.DataFrame:
                 reasons.append("wrong gender")
             error = photo["age_pred"] - photo["age"]
             if abs(error) > FAR_OFF_YEARS:
-                reasons.append(f"{error:+.0f} years")
+                reasons.append(f"{error:+.1f} years")
         if reasons:
             truth = f"{GENDER_NAMES[photo['gender']]}, {photo['age']:.0f}"
             rows.append((photo["file"], truth, answer, "; ".join(reasons)))

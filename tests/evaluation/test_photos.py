@@ -95,7 +95,7 @@ def test_failures_say_what_went_wrong(folder: Path) -> None:
     assert failures["What went wrong"].to_dict() == {
         "twins.png": "2 faces found",
         "empty.png": "no face found",
-        "wrong.png": "wrong gender; +15 years",
+        "wrong.png": "wrong gender; +15.0 years",
         "gone.png": "gone.png: there is no such file; check the path.",
     }
     assert failures.loc["wrong.png", "True"] == "female, 20"
@@ -166,7 +166,7 @@ def test_command_prints_tables_or_json(
     assert main(["evaluate", "--photos", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert "| Age MAE, years | 3 | 6.7 |" in printed
-    assert "| wrong.png | female, 20 | male, 35 | wrong gender; +15 years |" in printed
+    assert "| wrong.png | female, 20 | male, 35 | wrong gender; +15.0 years |" in printed
     assert main(["evaluate", "--photos", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["answered"] == 3
     assert main(["evaluate", "--photos", str(folder / "none")]) == 1

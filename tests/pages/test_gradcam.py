@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
 from agegender.dataset.dataset import open_dataset
+from agegender.evaluation.heatmaps import measure_heatmaps
+from agegender.explanation.gradcam import SanityStep
 from agegender.prediction.alignment import FRAME_LANDMARKS, align_face
 from agegender.prediction.faces import Face
 from agegender.training.run import Run
+from pages.gradcam_trust import OPEN_KEY
 from tests.pages.conftest import text_of
 
 OpenPage = Callable[[str], AppTest]
@@ -89,3 +93,28 @@ def test_the_largest_face_of_a_photo_is_explained(
     assert not at.exception
     assert "**Age: " in text_of(at)
     assert (aligned[0][20:180, 20:180] == 200).all()
+
+
+def test_maps_are_tested_on_request_and_the_result_is_kept(
+    open_page: OpenPage, trained_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Destroying a network takes half a minute and is tested by itself.
+    monkeypatch.setattr(
+        "agegender.evaluation.heatmaps.sanity_check",
+        lambda model, faces, **options: [SanityStep("heads", 0.5, 0.4, 0.25)],
+    )
+    # Two faces say as much as six.
+    monkeypatch.setattr("pages.gradcam_trust.measure_heatmaps", partial(measure_heatmaps, count=2))
+    at = open_page("gradcam")
+    assert "Test the maps" not in [button.label for button in at.button]
+    at.session_state[OPEN_KEY] = True
+    at.run()
+    [test] = [button for button in at.button if button.label == "Test the maps"]
+    test.click().run()
+    assert not at.exception
+    areas, sanity = (table.value for table in at.dataframe)
+    assert areas["Curve"].tolist() == ["deletion", "insertion"] * 2
+    assert sanity["Female"].tolist() == ["0.25"]
+    at.run()
+    assert "Test the maps" not in [button.label for button in at.button]
+    assert len(at.dataframe) == 2
