@@ -98,22 +98,20 @@ def choose_photo(result: Result) -> int | None:
 def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, place: int) -> None:
     """Show one photo with its faces, or say that there is none."""
     from agegender.prediction.drawing import canvas, draw_answers
-    from agegender.prediction.export import jpeg_bytes
     from agegender.prediction.faces import scale_face
 
     if result.shown is None or result.shown[0] != place:
         result.shown = (place, *canvas(read_photo(uploads, place)))
     _, photo, scale = result.shown
-    size = (photo.shape[1], photo.shape[0])
     answer = result.answers[place]
     if not answer.faces:
         st.info(f"No face was found in {answer.file}.", icon=":material/search_off:")
         if st.button("It is already a face crop", icon=":material/crop:"):
             take_as_crop(predictor, uploads, result, place)
             st.rerun()
-        faces.show_photo(photo, size, answer.file)
+        faces.show_photo(photo, answer.file)
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         view = faces.choose_view()
         unsure_below = st.slider(
             "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260
@@ -122,24 +120,27 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
         explain_faces(predictor, result, place)
     maps = result.maps.get(place, [])
     found = [replace(one, face=scale_face(one.face, scale)) for one in answer.faces]
-    if place not in result.crops:
+    is_crop = place in result.crops
+    photo_place, faces_place = (None, st.container()) if is_crop else faces.beside(photo)
+    if photo_place is not None:
         if view == faces.BOXES:
             drawn = draw_answers(photo, found, unsure_below=unsure_below / 100)
         else:
             drawn = faces.photo_with_maps(photo, found, maps, predictor, view)
-        file = jpeg_bytes(drawn)
-        faces.show_photo(file, size, f"{answer.file} with what was found in it")
-        st.download_button(
-            "This picture",
-            file,
-            "faces.jpg",
-            "image/jpeg",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    faces.show_cards(predictor, answer.faces, maps, view, unsure_below / 100)
-    if answer.faces[0].prediction.age_low is None:
-        st.caption("This model knows no intervals. Models that are trained from now on do.")
+        with photo_place:
+            file = faces.show_photo(drawn, f"{answer.file} with what was found in it")
+            st.download_button(
+                "This picture",
+                file,
+                "faces.jpg",
+                "image/jpeg",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+    with faces_place:
+        faces.show_cards(predictor, answer.faces, maps, view, unsure_below / 100)
+        if answer.faces[0].prediction.age_low is None:
+            st.caption("This model gives no intervals; models that are trained from now on do.")
 
 
 def show_table(result: Result) -> None:

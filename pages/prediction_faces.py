@@ -10,9 +10,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from agegender.prediction.quality import FLAGS
-from agegender.prediction.words import gender_words
+from agegender.prediction.words import age_words, gender_words
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from agegender.explanation.gradcam import Explanation
     from agegender.prediction.photos import FaceAnswer
     from agegender.prediction.predictor import Predictor
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 CARDS_SHOWN = 12
 """Faces that get a card and heatmaps; all are in the picture and in the table."""
 
-CARD_WIDTH = 224
+CARD_WIDTH = 190
 
 BOXES, AGE_MAP, GENDER_MAP = "boxes", "age", "gender"
 
@@ -50,16 +52,31 @@ def choose_view() -> str:
     )
 
 
-def show_photo(picture: NDArray[np.uint8] | bytes, size: tuple[int, int], alt: str) -> None:
+def show_photo(picture: NDArray[np.uint8], alt: str) -> bytes:
     """Show a photo as large as fits on a screen.
 
     Args:
-        picture: RGB pixels or a JPEG file.
-        size: Its width and height.
+        picture: RGB, uint8, shape (height, width, 3).
         alt: What it shows, in words.
+
+    Returns:
+        The picture as a JPEG file.
     """
-    width, height = size
-    st.image(picture, width=min(1000, round(620 * width / height)), alt=alt)
+    from agegender.prediction.export import jpeg_bytes
+
+    file = jpeg_bytes(picture)
+    height, width = picture.shape[:2]
+    st.image(file, width=min(1000, round(620 * width / height)), alt=alt)
+    return file
+
+
+def beside(picture: NDArray[np.uint8]) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Return the places of a photo and of its faces: side by side if it is not wide."""
+    height, width = picture.shape[:2]
+    if width <= height:
+        left, right = st.columns([2, 3], gap="medium")
+        return left, right
+    return st.container(), st.container()
 
 
 def photo_with_maps(
@@ -117,7 +134,7 @@ def _show_answer(answer: FaceAnswer, number: int, unsure_below: float) -> None:
     st.markdown(f"#### {prediction.age:.0f} years" + (f" :gray-badge[{number}]" if number else ""))
     if prediction.age_low is not None and prediction.age_high is not None:
         st.caption(f"90% sure: {prediction.age_low:.0f} to {prediction.age_high:.0f}")
-    st.html(interval_bar(prediction))
+    st.image(interval_bar(prediction), width="stretch", alt=age_words(prediction))
     st.progress(
         prediction.confidence, text=gender_words(prediction, unsure_below=unsure_below).capitalize()
     )

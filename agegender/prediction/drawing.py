@@ -14,7 +14,7 @@ from agegender.config import ACCENT_COLOR, FRAME_SIZE, GENDER_COLORS, MUTED_COLO
 from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap, resize_heatmap
 from agegender.prediction.alignment import FRAME_LANDMARKS, fit_similarity
 from agegender.prediction.faces import scale_face
-from agegender.prediction.words import UNSURE_BELOW, age_words
+from agegender.prediction.words import UNSURE_BELOW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,27 +157,27 @@ def interval_bar(prediction: Prediction) -> str:
         prediction: Without an interval, the age alone is drawn.
 
     Returns:
-        An SVG that takes its text colour from its surroundings.
+        An SVG whose greys can be seen on light and dark.
     """
 
     def place(years: float) -> float:
-        return 8 + 184 * min(max(years, 0), _LARGEST_YEAR) / _LARGEST_YEAR
+        return 10 + 180 * min(max(years, 0), _LARGEST_YEAR) / _LARGEST_YEAR
 
     bar = ""
     if prediction.age_low is not None and prediction.age_high is not None:
         left, right = place(prediction.age_low), place(prediction.age_high)
         bar = (
             f'<line x1="{left:.1f}" x2="{right:.1f}" y1="8" y2="8" stroke="{ACCENT_COLOR}" '
-            'stroke-opacity="0.55" stroke-width="8" stroke-linecap="round"/>'
+            'stroke-opacity="0.6" stroke-width="8" stroke-linecap="round"/>'
         )
     ticks = "".join(
-        f'<text x="{place(years):.1f}" y="26" text-anchor="middle" font-size="9" '
-        f'fill="currentColor" opacity="0.7">{years}</text>'
+        f'<text x="{place(years):.1f}" y="27" text-anchor="middle" font-size="10" '
+        f'font-family="sans-serif" fill="{MUTED_COLOR}">{years}</text>'
         for years in (0, 25, 50, 75, 100)
     )
     return (
-        f'<svg viewBox="0 0 200 28" width="100%" role="img" aria-label="{age_words(prediction)}">'
-        '<line x1="8" x2="192" y1="8" y2="8" stroke="currentColor" stroke-opacity="0.2" '
+        '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="30" viewBox="0 0 200 30">'
+        f'<line x1="10" x2="190" y1="8" y2="8" stroke="{MUTED_COLOR}" stroke-opacity="0.4" '
         f'stroke-width="4" stroke-linecap="round"/>{bar}'
         f'<circle cx="{place(prediction.age):.1f}" cy="8" r="5" fill="{ACCENT_COLOR}" '
         f'stroke="white" stroke-width="1.5"/>{ticks}</svg>'

@@ -44,7 +44,7 @@ SMALL_FRAME_PX = 60.0
 BLUR_EFFECT = 0.75
 """A crop with a larger `blur_effect` is blurred."""
 
-DARK_LEVEL = 100.0
+DARK_LEVEL = 90.0
 """A crop is dark when even its brightest twentieth has less luma (0..255). The
 brightest part tells the light on a face from the colour of its skin."""
 

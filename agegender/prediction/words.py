@@ -20,9 +20,12 @@ def age_words(prediction: Prediction) -> str:
 
 def gender_words(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:
     """Say the gender with its confidence: "female (97%)", or "unsure (female 62%)"."""
+    # "100%" would promise what no model can.
+    sure = prediction.confidence >= 0.995
+    confidence = "over 99%" if sure else f"{prediction.confidence:.0%}"
     if prediction.confidence < unsure_below:
-        return f"unsure ({prediction.gender} {prediction.confidence:.0%})"
-    return f"{prediction.gender} ({prediction.confidence:.0%})"
+        return f"unsure ({prediction.gender} {confidence})"
+    return f"{prediction.gender} ({confidence})"
 
 
 def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:

@@ -125,7 +125,7 @@ def test_heatmap_lies_where_the_face_is_and_turns_with_it(turn_degrees: float) -
 
 def test_interval_is_a_bar_from_end_to_end() -> None:
     def ends(prediction: Prediction) -> list[tuple[float, float]]:
-        lines = ElementTree.fromstring(interval_bar(prediction)).findall("line")
+        lines = ElementTree.fromstring(interval_bar(prediction)).findall("{*}line")
         return [(float(line.get("x1", 0)), float(line.get("x2", 0))) for line in lines]
 
     [axis, bar] = ends(Prediction(50, 0.5, 25, 110))
