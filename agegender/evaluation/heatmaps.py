@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,19 +144,21 @@ def measure_heatmaps(
                 _measure_face(predictor, dataset.path(file), sha256, folder, seed)
             if on_progress is not None:
                 on_progress(done, len(faces))
-        pictures = list(_readable(predictor, dataset, _draw(faces, SANITY_FACES, seed)))
-        if not pictures:
+        usable = faces[[_face_file(folder, sha256).exists() for sha256 in faces["sha256"]]]
+        if usable.empty:
             raise DatasetError(
                 f"None of the faces chosen from {dataset.folder} can be read; "
                 "index the folder again with `python -m agegender index`."
             )
+        files = _draw(usable, SANITY_FACES, seed)["file"]
+        pictures = [predictor.prepare(read_image(dataset.path(file))) for file in files]
         steps = sanity_check(
             predictor.model, pictures, draws=SANITY_DRAWS, seed=seed, on_progress=on_progress
         )
         write_json(folder / _SANITY_FILE, [asdict(step) for step in steps])
         found = _read(folder, faces)
     log_test_read(run, dataset.folder, split, faces)
-    assert found is not None
+    assert found is not None, "all parts have just been written"
     return found
 
 
@@ -217,16 +219,6 @@ def _measure_face(predictor: Predictor, path: Path, sha256: str, folder: Path, s
         "p_female": np.reshape([one.p_female for one in answers], shape).tolist(),
     }
     write_json(_face_file(folder, sha256), kept)
-
-
-def _readable(
-    predictor: Predictor, dataset: Dataset, faces: pd.DataFrame
-) -> Iterator[NDArray[np.uint8]]:
-    for file in faces["file"]:
-        try:
-            yield predictor.prepare(read_image(dataset.path(file)))
-        except InvalidImageError:
-            continue
 
 
 def _face_file(folder: Path, sha256: str) -> Path:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _LABELS = ["file", "sha256", "age", "gender", "race"]
 
-_MODEL_FILES = ("heads.safetensors", "uncertainty.safetensors", "uncertainty.json")
-"""Files of a run that decide its answers, besides the backbone."""
-
 
 def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: str) -> Path:
     """Return where the parts of a measurement are kept.
@@ -45,8 +42,8 @@ def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: 
             "another run."
         )
     digest = hashlib.sha256(f"{settings}:{run.weights().sha256}:".encode())
-    for name in _MODEL_FILES:
-        file = run.folder / name
+    uncertainty = run.uncertainty_file
+    for file in (run.heads_file, uncertainty, uncertainty.with_suffix(".json")):
         digest.update(file.read_bytes() if file.exists() else b"none")
     digest.update(faces[_LABELS].to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / kind / f"{split}-{len(faces)}-{digest.hexdigest()[:16]}"

@@ -10,14 +10,18 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from agegender.cli import main
+from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.errors import StoppedError
+from agegender.errors import DatasetError, StoppedError
 from agegender.evaluation import plots
 from agegender.evaluation.heatmap_tables import area_table, mean_maps, reading_tables
 from agegender.evaluation.heatmaps import HeatmapCheck, measure_heatmaps, read_heatmaps
+from agegender.evaluation.sections import heatmaps as section
+from agegender.evaluation.sections.base import Evaluation
 from agegender.explanation.gradcam import Explanation, SanityStep
 from agegender.prediction.predictor import Prediction
 
@@ -68,6 +72,7 @@ def run(tmp_path: Path) -> Any:
         id="run",
         folder=heads.parent,
         heads_file=heads,
+        uncertainty_file=heads.with_name("uncertainty.safetensors"),
         is_shipped=False,
         config=SimpleNamespace(backbone="random:32"),
         weights=lambda: SimpleNamespace(sha256="backbone", spec=SimpleNamespace(crop=0.8)),
@@ -133,12 +138,39 @@ def test_faces_are_kept_through_a_stop_and_a_damage(
     assert read_heatmaps(run, dataset, "train") is None
 
 
-def test_a_picture_that_is_gone_is_left_out(model: UpperLeft, run: Any, dataset: Dataset) -> None:
+def test_a_picture_that_is_gone_is_left_out(
+    model: UpperLeft, run: Any, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = dataset.of("train")["file"]
     for file in files[: len(files) // 2]:
         dataset.path(file).unlink()
+    asked: list[np.ndarray] = []
+    monkeypatch.setattr(
+        "agegender.evaluation.heatmaps.sanity_check",
+        lambda model, faces, **options: asked.extend(faces) or [SanityStep("heads", 0, 0, 0)],
+    )
     found = measure_heatmaps(run, dataset, "train", count=len(files))
     assert len(found.faces) == len(found.ages) == len(files) - len(files) // 2
+    assert len(asked) == 10
+    for file in files:
+        dataset.path(file).unlink(missing_ok=True)
+    with pytest.raises(DatasetError, match="can be read"):
+        measure_heatmaps(run, dataset, "train", count=3, seed=1)
+
+
+def test_report_shows_what_was_measured(model: UpperLeft, run: Any, dataset: Dataset) -> None:
+    evaluation = Evaluation(run, dataset, "train", None, SEED, pd.DataFrame(), {})
+    drawn = []
+
+    def draw(name: str, figure: Any, caption: str) -> tuple[str, str]:
+        drawn.append(name)
+        return name, caption
+
+    assert section.sections(evaluation, draw) == []
+    measure_heatmaps(run, dataset, "train", count=4)
+    [part] = section.sections(evaluation, draw)
+    assert drawn == ["heatmaps_faithfulness", "heatmaps_mean", "heatmaps_sanity"]
+    assert len(part.tables) == 2
 
 
 def test_figures_and_tables_say_what_was_found(check: HeatmapCheck) -> None:

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agegender.cli import main
+from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.errors import StoppedError
 from agegender.evaluation import plots
@@ -24,6 +26,8 @@ from agegender.evaluation.robustness import (
     reading_tables,
     robustness_table,
 )
+from agegender.evaluation.sections import robustness as section
+from agegender.evaluation.sections.base import Evaluation
 from agegender.prediction.predictor import Prediction
 
 TWO = CORRUPTIONS[3], CORRUPTIONS[5]
@@ -64,6 +68,7 @@ def run(tmp_path: Path) -> Any:
         id="run",
         folder=heads.parent,
         heads_file=heads,
+        uncertainty_file=heads.with_name("uncertainty.safetensors"),
         is_shipped=False,
         config=SimpleNamespace(backbone="random:32"),
         weights=lambda: SimpleNamespace(sha256="backbone"),
@@ -187,6 +192,23 @@ def test_looks_at_the_test_split_are_logged_and_figures_drawn(
         figure.savefig(io.BytesIO(), format="svg")
     with pytest.raises(ValueError, match="'mood'"):
         plots.plot_robustness(table, "mood")
+
+
+def test_report_shows_what_was_measured(model: Brightness, run: Any, dataset: Dataset) -> None:
+    evaluation = Evaluation(run, dataset, "train", None, SEED, pd.DataFrame(), {})
+    drawn = []
+
+    def draw(name: str, figure: Any, caption: str) -> tuple[str, str]:
+        drawn.append(name)
+        return name, caption
+
+    assert section.sections(evaluation, draw) == []
+    measure_robustness(run, dataset, "train", count=4)
+    [part] = section.sections(evaluation, draw)
+    assert drawn == ["robustness_mae", "robustness_accuracy"]
+    assert len(part.tables) == 6
+    other = Evaluation(run, dataset, "validation", None, SEED, pd.DataFrame(), {})
+    assert section.sections(other, draw) == []
 
 
 def test_command_prints_tables_or_json(
