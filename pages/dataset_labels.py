@@ -51,8 +51,8 @@ def show_label_quality(dataset: Dataset) -> None:
             f"By the backbone of: {shared.run_label(run)}. Where it was trained on these labels "
             "itself, as the shipped one was on UTKFace's, fewer wrong ones stand out."
         )
-        suspects = find_suspects((str(dataset.folder), dataset.split_hash, weights.sha256),
-                                 dataset, weights)  # fmt: skip
+        changed = dataset.folder.stat().st_mtime_ns
+        suspects = find_suspects((str(dataset.folder), changed, weights.sha256), dataset, weights)
         if suspects is None:
             offer_check(dataset, weights)
         else:
@@ -61,7 +61,7 @@ def show_label_quality(dataset: Dataset) -> None:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def find_suspects(
-    key: tuple[str, ...], _dataset: Dataset, _weights: BackboneWeights
+    key: tuple[object, ...], _dataset: Dataset, _weights: BackboneWeights
 ) -> pd.DataFrame | None:
     """Return the most suspicious labels, or None before they have been checked.
 

@@ -108,15 +108,16 @@ def gap_table(gaps: pd.DataFrame, figure: str, count: int = GAPS_SHOWN) -> pd.Da
         count: At most so many.
     """
     part = gaps[(gaps["figure"] == figure) & gaps["gap"].notna()].head(count)
-    write = _points if figure == "accuracy" else _years
+    # Shares in percentage points.
+    scale, unit = (100, " points") if figure == "accuracy" else (1, "")
     return pd.DataFrame(
         {
             "Group": part["group"],
             "Faces": [_count(row) for row in part.itertuples()],
             "Against": part["against"],
-            "Gap": part["gap"].map(write),
+            "Gap": [f"{scale * gap:+.1f}{unit}" for gap in part["gap"]],
             "95% interval": [
-                f"{write(low)} to {write(high)}"
+                f"{scale * low:+.1f} to {scale * high:+.1f}"
                 for low, high in zip(part["low"], part["high"], strict=True)
             ],
             "Not noise": part["is_real"].map({True: "yes", False: "may be noise"}),
@@ -211,17 +212,10 @@ def _count(row: Any) -> str:
     return f"{row.n:,} (few)" if row.is_small else f"{row.n:,}"
 
 
-def _years(value: float) -> str:
-    return years(value, signed=True)
-
-
-def _points(value: float) -> str:
-    """Write a difference of shares in percentage points."""
-    return f"{100 * value:+.1f} points"
-
-
 def _with_ends(figure: str, value: float, low: float, high: float) -> str:
-    write = {"mae": years, "bias": _years, "accuracy": percent}[figure]
+    def write(number: float) -> str:
+        return percent(number) if figure == "accuracy" else years(number, signed=figure == "bias")
+
     return f"{write(value)} ({write(low)} to {write(high)})"
 
 
