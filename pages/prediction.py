@@ -195,11 +195,16 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
                 icon=":material/download:",
                 on_click="ignore",
             )
-        if not result.archive and st.button(
-            "Prepare a ZIP with heatmaps",
-            icon=":material/folder_zip:",
-            help="Tables, photos with boxes, and for each face its crop, heatmaps and a figure "
-            f"(of the first {ZIP_FACES} faces).",
+        has_faces = any(answer.faces for answer in result.answers)
+        if (
+            has_faces
+            and not result.archive
+            and st.button(
+                "Prepare a ZIP with heatmaps",
+                icon=":material/folder_zip:",
+                help="Tables, photos with boxes, and for each face its crop, heatmaps and a figure "
+                f"(of the first {ZIP_FACES} faces).",
+            )
         ):
             buffer = io.BytesIO()
             with shared.progress("Photos") as on_progress:

@@ -74,7 +74,7 @@ def beside(picture: NDArray[np.uint8]) -> tuple[DeltaGenerator, DeltaGenerator]:
     """Return the places of a photo and of its faces: side by side if it is not wide."""
     height, width = picture.shape[:2]
     if width <= height:
-        left, right = st.columns([2, 3], gap="medium")
+        left, right = st.columns(2, gap="medium")
         return left, right
     return st.container(), st.container()
 

@@ -131,7 +131,8 @@ def _show(answers: Iterable[PhotoAnswer]) -> None:
     print(f"{'age':>5}  {'90% sure':>9}  {'gender':<6}  {'confidence':>10}  {'face':>4}  file")
     for answer in answers:
         for row in table_rows(answer):
-            notes = row["flags"] or row["reason"]
+            # Why a photo could not be read is said on stderr.
+            notes = "could not be read" if answer.error else row["flags"] or row["reason"]
             if row["age"] is None:
                 numbers = f"{'-':>5}  {'-':>9}  {'-':<6}  {'-':>10}  {'-':>4}"
             else:

@@ -27,7 +27,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 800, 2000
 """The longest side of a photo that is drawn on, in pixels. Labels would not be
 legible on smaller ones; larger ones take long to send and to look at."""
 
-_LETTER_SHARE = 1 / 42
+_LETTER_SHARE = 1 / 36
 """Height of letters, as a share of the photo's longest side."""
 
 _MAP_SIZE = 128
@@ -161,7 +161,7 @@ def interval_bar(prediction: Prediction) -> str:
     """
 
     def place(years: float) -> float:
-        return 10 + 180 * min(max(years, 0), _LARGEST_YEAR) / _LARGEST_YEAR
+        return 14 + 172 * min(max(years, 0), _LARGEST_YEAR) / _LARGEST_YEAR
 
     bar = ""
     if prediction.age_low is not None and prediction.age_high is not None:
@@ -176,8 +176,8 @@ def interval_bar(prediction: Prediction) -> str:
         for years in (0, 25, 50, 75, 100)
     )
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="30" viewBox="0 0 200 30">'
-        f'<line x1="10" x2="190" y1="8" y2="8" stroke="{MUTED_COLOR}" stroke-opacity="0.4" '
+        '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="34" viewBox="0 0 200 34">'
+        f'<line x1="14" x2="186" y1="8" y2="8" stroke="{MUTED_COLOR}" stroke-opacity="0.4" '
         f'stroke-width="4" stroke-linecap="round"/>{bar}'
         f'<circle cx="{place(prediction.age):.1f}" cy="8" r="5" fill="{ACCENT_COLOR}" '
         f'stroke="white" stroke-width="1.5"/>{ticks}</svg>'
