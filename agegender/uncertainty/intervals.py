@@ -31,7 +31,7 @@ MISS = 0.1
 AGE_KNOTS = (5, 15, 25, 40, 60)
 """Answered ages, in years, where the quantiles may bend."""
 
-COVARIATES = 1 + len(AGE_KNOTS) + 2
+COVARIATES = 1 + len(AGE_KNOTS) + 3
 """Numbers that say how hard a face is."""
 
 PENALTY = 5e-4
@@ -147,8 +147,9 @@ def fit_intervals(
 def _covariates(answers: Answers) -> FloatArray:
     """Return what says how hard a face is, shape (n, c).
 
-    The answered age, bent at `AGE_KNOTS`; the disagreement of both views; the
-    length of the features, which is short for blurred and dark faces.
+    The answered age, bent at `AGE_KNOTS`; the answered gender, as errors differ
+    by it; the disagreement of both views; the length of the features, which is
+    short for blurred and dark faces.
     """
     age = np.asarray(answers.age, np.float64)
     length = np.linalg.norm(answers.features, axis=1).astype(np.float64)
@@ -156,6 +157,7 @@ def _covariates(answers: Answers) -> FloatArray:
         [
             age,
             *(np.maximum(age - knot, 0) for knot in AGE_KNOTS),
+            np.asarray(answers.p_female, np.float64),
             np.sqrt(answers.disagreement),
             np.log(np.maximum(length, 1e-6)),
         ]

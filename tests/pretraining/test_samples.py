@@ -42,6 +42,10 @@ def test_samples_hold_no_test_face_and_only_licensed_extras(
     assert not set(dataset.of("test")["sha256"]) & set(table["sha256"])
     own = table[table["source"] == "utkface"]
     assert (own["split"] == "train").sum() == len(dataset.of("train"))
+    validation = dataset.of("validation")
+    assert 0 < validation["is_calibration"].sum() < len(validation)
+    selection = validation.loc[~validation["is_calibration"], "sha256"]
+    assert set(own.loc[own["split"] == "validation", "sha256"]) == set(selection)
     assert all(Path(file).exists() for file in table["file"])
     unknown = table[table["source"] == "celeba"].iloc[0]
     assert np.isnan(unknown["age"])
