@@ -214,7 +214,10 @@ def all_tables(metrics: dict[str, Any]) -> dict[str, tuple[pd.DataFrame, pd.Data
             numbers = group_table(metrics[head][f"by_{by}"])
             tables[f"{head}_by_{by}"] = (numbers, lay_out(metrics, by))
     uncertainty = metrics["uncertainty"]
-    tables["risk_coverage"] = (pd.DataFrame(uncertainty["risk_coverage"]), risk_table(metrics))
+    risks = pd.DataFrame(uncertainty["risk_coverage"])
+    ends = [pair or (None, None) for pair in risks.pop("accuracy_ci95")]
+    risks[["accuracy_low", "accuracy_high"]] = ends
+    tables["risk_coverage"] = (risks, risk_table(metrics))
     if uncertainty["intervals"] is not None:
         for by in COVERAGE_GROUPINGS:
             numbers = group_table(uncertainty["intervals"][f"by_{by}"])

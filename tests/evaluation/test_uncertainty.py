@@ -98,7 +98,10 @@ def test_a_run_that_knows_nothing_of_it_has_figures_all_the_same(
         metrics = compute_metrics(unknown)
         assert metrics["uncertainty"]["intervals"] is None
         assert metrics["uncertainty"]["unfamiliar"] is None
-        assert "risk_coverage" in all_tables(metrics)
+        risks, _ = all_tables(metrics)["risk_coverage"]
+        answered = risks[risks["answered"] > 0]
+        assert (answered["accuracy_low"] <= answered["accuracy"]).all()
+        assert (answered["accuracy"] <= answered["accuracy_high"]).all()
 
 
 @pytest.mark.parametrize("constant", [8.0, None])
