@@ -16,6 +16,7 @@ from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
 from agegender.pretraining.seen import is_seen
 from agegender.pretraining.ship import _train_faces, ship
+from agegender.training.run import Run
 from agegender.training.runs import list_runs
 
 RECIPE = Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),), crop=0.875)
@@ -92,6 +93,7 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     assert (config["dataset"], config["backbone"]) == ("UTKFace", "shipped")
     heads = json.loads((shipped / "run" / "heads.json").read_text())
     assert heads["backbone"]["sha256"] == weights.sha256
+    assert Run(shipped / "run").load_uncertainty() is not None
     for file in (shipped / "run").iterdir():
         assert str(tmp_path) not in file.read_bytes().decode(errors="ignore")
     assert list_runs() == []
