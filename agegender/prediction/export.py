@@ -24,6 +24,7 @@ from agegender.prediction.predictor import Predictor
 from agegender.prediction.tables import Row, table_bytes, table_rows, write_table
 from agegender.prediction.words import describe
 from agegender.storage import replacing
+from agegender.uncertainty.temperature import scale_probability
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -230,8 +231,9 @@ def export_model(run: Run, path: Path) -> None:
 
     The graph takes what `prepare` gives (RGB, 0..255, shape (batch, size, size, 3))
     and answers with the average over the face and its mirror image: `age` in years,
-    shape (batch, 1), and `gender`, probabilities in the order of `GENDER_NAMES`,
-    shape (batch, 2). The file is read back and compared before it takes its place.
+    shape (batch, 1), and `gender`, probabilities in the order of `GENDER_NAMES`, as the
+    heads give them, shape (batch, 2). How sure a run is does not travel with it. The
+    file is read back and compared before it takes its place.
 
     Args:
         run: The run whose model to export.
@@ -267,6 +269,9 @@ def _check_parity(predictor: Predictor, exported: Any, path: Path) -> None:
     answers = exported(faces.astype(np.float32), training=False)
     ages = np.asarray(answers["age"])[:, 0]
     p_female = probability_of_female(np.asarray(answers["gender"]))
+    if (uncertainty := predictor.run.load_uncertainty()) is not None:
+        # The file answers without it, the predictor with it.
+        p_female = scale_probability(p_female, uncertainty.temperature)
     for number, expected in enumerate(predictor.predict_prepared(list(faces))):
         if not (
             abs(ages[number] - expected.age) <= MAX_PARITY_YEARS

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from PIL import Image
 
 from agegender.errors import InvalidImageError, InvalidModelError, StorageError
 from agegender.images import read_image
+from agegender.model.preprocessing import InputSpec
 from agegender.prediction import export as export_module
 from agegender.prediction import photos as photos_module
 from agegender.prediction.export import (
@@ -31,6 +33,8 @@ from agegender.prediction.faces import crop_face
 from agegender.prediction.photos import FaceAnswer, PhotoAnswer
 from agegender.prediction.predictor import Prediction, Predictor
 from agegender.prediction.sources import Picture
+from agegender.uncertainty.temperature import scale_probability
+from agegender.uncertainty.uncertainty import Uncertainty
 
 FILES = {
     "1-face.png",
@@ -179,6 +183,28 @@ def test_export_that_answers_otherwise_is_not_written(predictor: Predictor, tmp_
 
     with pytest.raises(InvalidModelError, match=r"model\.keras was not written"):
         export_module._check_parity(predictor, other, tmp_path / "model.keras")
+
+
+def test_export_of_a_calibrated_run_is_compared_as_calibrated(tmp_path: Path) -> None:
+    uncertainty = Uncertainty(2.0, None, None)
+    calibrated = float(scale_probability(np.array(0.9), uncertainty.temperature))
+    stub = SimpleNamespace(
+        run=SimpleNamespace(load_uncertainty=lambda: uncertainty),
+        spec=InputSpec(32),
+        predict_prepared=lambda faces: [Prediction(30.0, calibrated)] * len(faces),
+    )
+
+    def exported(p_female: float) -> Any:
+        return lambda faces, training: {
+            "age": np.full((len(faces), 1), 30.0),
+            "gender": np.tile([1 - p_female, p_female], (len(faces), 1)),
+        }
+
+    export_module._check_parity(cast(Predictor, stub), exported(0.9), tmp_path / "model.keras")
+    with pytest.raises(InvalidModelError, match="was not written"):
+        export_module._check_parity(
+            cast(Predictor, stub), exported(calibrated), tmp_path / "model.keras"
+        )
 
 
 def test_export_to_another_ending_is_refused(fake_run: Any, tmp_path: Path) -> None:
