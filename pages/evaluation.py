@@ -17,7 +17,7 @@ from agegender.dataset.dataset import Dataset
 from agegender.evaluation import charts
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
-from agegender.evaluation.metrics import compute_metrics, group_table, training_floors
+from agegender.evaluation.metrics import Floors, compute_metrics, group_table, training_floors
 from agegender.evaluation.predictions import predict_faces, read_test_reads, select_faces
 from agegender.evaluation.report import write_report
 from agegender.evaluation.uncertainty import constant_half_width
@@ -103,6 +103,14 @@ def predictions_of(
         table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
     st.session_state["evaluation"] = (key, table, left_out)
     return table, left_out
+
+
+@st.cache_data(max_entries=4, show_spinner="Computing the figures …")
+def figures_of(
+    predictions: pd.DataFrame, floors: Floors | None, constant: float | None
+) -> dict[str, Any]:
+    """Compute every figure, once for the same predictions: the bootstrap takes seconds."""
+    return compute_metrics(predictions, floors=floors, constant=constant)
 
 
 def show_figures(metrics: dict[str, Any]) -> None:
@@ -326,9 +334,7 @@ shared.skill_note(chosen_run)
 shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces, chosen_run)
 answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
-figures = compute_metrics(
-    answers, floors=training_floors(faces), constant=constant_half_width(chosen_run)
-)
+figures = figures_of(answers, training_floors(faces), constant_half_width(chosen_run))
 show_figures(figures)
 if left_out:
     st.caption(
