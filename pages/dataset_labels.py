@@ -54,6 +54,8 @@ def show_label_quality(dataset: Dataset) -> None:
         changed = dataset.folder.stat().st_mtime_ns
         suspects = find_suspects((str(dataset.folder), changed, weights.sha256), dataset, weights)
         if suspects is None:
+            # Not kept: another visitor, or the command, may check them at any time.
+            find_suspects.clear()
             offer_check(dataset, weights)
         else:
             show_suspects(dataset, suspects)
@@ -95,7 +97,6 @@ def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
             shared.progress("Epochs") as on_epochs,
         ):
             predict_out_of_fold(dataset, weights, on_faces=on_faces, on_epochs=on_epochs)
-        find_suspects.clear()
         st.rerun()
 
 

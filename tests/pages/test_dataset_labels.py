@@ -51,6 +51,16 @@ def test_without_a_model_the_tab_leads_to_training(open_page: OpenPage, demo_fac
     assert "**3** files are not used" in text_of(at)
 
 
+def test_labels_that_were_checked_elsewhere_are_shown(
+    open_page: OpenPage, trained_run: Run, answers: SimpleNamespace
+) -> None:
+    at = open_page("dataset")
+    assert not at.checkbox
+    answers.count = 1
+    at.run()
+    assert at.checkbox
+
+
 def test_marked_labels_are_saved_and_left_out_of_the_next_training(
     open_page: OpenPage,
     trained_run: Run,
