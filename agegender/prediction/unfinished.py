@@ -1,8 +1,8 @@
 """A table that is being made, and goes on after a stop or a kill where it was.
 
 What is finished lies in a folder beside the table, `answers.csv.unfinished` for
-`answers.csv`: one line of JSON a photo, written before the next is looked at. A
-kill can cut off the last line only, which the next time drops. When every photo
+`answers.csv`: one line of JSON a photo, written when it is answered (some photos are answered
+together). A kill can cut off the last line only, which the next time drops. When every photo
 is in, the table is written in one go and the folder is removed.
 """
 
