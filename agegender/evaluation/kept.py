@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from agegender.training.run import Run
 
-_LABELS = ["file", "sha256", "age", "gender", "race"]
+LABELS = ("file", "sha256", "age", "gender", "race")
+"""What is known of the faces that are measured."""
 
 
 def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: str) -> Path:
@@ -45,7 +46,7 @@ def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: 
     uncertainty = run.uncertainty_file
     for file in (run.heads_file, uncertainty, uncertainty.with_suffix(".json")):
         digest.update(file.read_bytes() if file.exists() else b"none")
-    digest.update(faces[_LABELS].to_csv(index=False).encode(errors="surrogateescape"))
+    digest.update(faces[list(LABELS)].to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / kind / f"{split}-{len(faces)}-{digest.hexdigest()[:16]}"
 
 

@@ -24,7 +24,7 @@ from agegender.evaluation.corruptions import (
     corrupt,
 )
 from agegender.evaluation.intervals import bootstrap_mean, wilson
-from agegender.evaluation.kept import kept_counts, kept_folder
+from agegender.evaluation.kept import LABELS, kept_counts, kept_folder
 from agegender.evaluation.predictions import log_test_read, select_faces
 from agegender.evaluation.strata import draw_stratified
 from agegender.images import read_image
@@ -45,7 +45,6 @@ FACES = 500
 CLEAN = "clean"
 """Name of the cell of the pictures as they are."""
 
-LABELS = ("file", "sha256", "age", "gender", "race")
 ANSWERS = ("age_pred", "p_female", "gender_pred", "age_low", "age_high", "unfamiliar")
 
 READINGS = {
