@@ -130,6 +130,7 @@ def _run_on_photos(args: argparse.Namespace) -> int:
     from agegender.evaluation.photos import (
         answer_photos,
         photo_failures,
+        photo_group_table,
         photo_metrics,
         photo_table,
     )
@@ -143,6 +144,8 @@ def _run_on_photos(args: argparse.Namespace) -> int:
         print(json.dumps(metrics, indent=2, allow_nan=False))
         return 0
     print(markdown(photo_table(metrics)))
+    if metrics["answered"]:
+        print(markdown(photo_group_table(metrics)))
     failures = photo_failures(photos)
     if len(failures):
         print(markdown(failures))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from agegender.config import GENDER_NAMES, SEED
 from agegender.errors import DatasetError, InvalidImageError, StoppedError
+from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.images import read_image
 from agegender.model.answer import answered_gender
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 LABELS_FILE = "labels.csv"
 COLUMNS = ("filename", "age", "gender")
 SUBJECT = "subject"
+
+GROUPINGS = ("band", "gender", "band_and_gender")
+"""By what the figures are broken down; nobody labelled these photos' race groups."""
 
 FAR_OFF_YEARS = 10
 """An age that is off by more is listed as a failure."""
@@ -151,26 +155,24 @@ def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
         `mae`, `bias` (years), `gender_accuracy`, and of the 90% intervals
         `coverage` and `width` (years, mean). Each share and mean but the width has
         an interval, `..._ci95`. None where there is nothing to compute it from.
+        Under `by_…` of `GROUPINGS`, `answered`, `mae`, `bias` and `gender_accuracy`
+        of each group that has an answer.
     """
     readable = photos[photos["error"] == ""]
     answered = readable[readable["faces"] > 0]
     with_range = answered[answered["age_low"].notna()]
-    residuals = answered["age_pred"] - answered["age"]
     within = with_range["age"].between(with_range["age_low"], with_range["age_high"])
     width = (with_range["age_high"] - with_range["age_low"]).mean()
-    hits = answered["gender_pred"] == answered["gender"]
     return {
         "n": len(photos),
         "subjects": int(photos["subject"].nunique()),
         "unreadable": len(photos) - len(readable),
         **_share("one_face", readable["faces"] == 1, readable["subject"]),
         **_share("any_face", readable["faces"] > 0, readable["subject"]),
-        "answered": len(answered),
-        **_mean("mae", residuals.abs(), answered["subject"], seed),
-        **_mean("bias", residuals, answered["subject"], seed),
-        **_share("gender_accuracy", hits, answered["subject"]),
+        **_answer_figures(answered, seed),
         **_share("coverage", within, with_range["subject"]),
         "width": None if with_range.empty else float(width),
+        **{f"by_{by}": _by(answered, by, seed) for by in GROUPINGS},
     }
 
 
@@ -201,6 +203,28 @@ def photo_table(metrics: dict[str, Any]) -> pd.DataFrame:
         width = f"{metrics['width']:.1f}"
         rows.append(("Mean width of the 90% interval, years", answered, width, ""))
     return pd.DataFrame(rows, columns=["Figure", "Photos", "Value", "95% interval"])
+
+
+def photo_group_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Lay out for people how well each group is answered.
+
+    Args:
+        metrics: What `photo_metrics` returned.
+
+    Returns:
+        Text and counts: `Group`, `Photos`, and the figures with 95% intervals.
+    """
+    forms = {"mae": ".1f", "bias": "+.1f", "gender_accuracy": ".0%"}
+    rows = []
+    for by in GROUPINGS:
+        for name, group in metrics[f"by_{by}"].items():
+            figures = []
+            for figure, form in forms.items():
+                low, high = group[f"{figure}_ci95"]
+                figures.append(f"{group[figure]:{form}} ({low:{form}} to {high:{form}})")
+            rows.append((name, group["answered"], *figures))
+    columns = ["Group", "Photos", "Age MAE, years", "Age bias, years", "Gender accuracy"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def photo_failures(photos: pd.DataFrame) -> pd.DataFrame:
@@ -236,6 +260,25 @@ def photo_failures(photos: pd.DataFrame) -> pd.DataFrame:
             truth = f"{GENDER_NAMES[photo['gender']]}, {photo['age']:.0f}"
             rows.append((photo["file"], truth, answer, "; ".join(reasons)))
     return pd.DataFrame(rows, columns=["Photo", "True", "Answer", "What went wrong"])
+
+
+def _answer_figures(answered: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Compute the figures of photos with a face."""
+    residuals, subjects = answered["age_pred"] - answered["age"], answered["subject"]
+    return {
+        "answered": len(answered),
+        **_mean("mae", residuals.abs(), subjects, seed),
+        **_mean("bias", residuals, subjects, seed),
+        **_share("gender_accuracy", answered["gender_pred"] == answered["gender"], subjects),
+    }
+
+
+def _by(answered: pd.DataFrame, by: str, seed: int) -> dict[str, Any]:
+    """Compute the figures of each group of photos, if it has any."""
+    # Groups are of whole years.
+    groups = group_of(answered.assign(age=answered["age"].astype(np.int64)), by)
+    parts = {str(name): answered[groups == name] for name in groups.categories}
+    return {name: _answer_figures(part, seed) for name, part in parts.items() if len(part)}
 
 
 def _share(name: str, hits: pd.Series[bool], subjects: pd.Series[str]) -> dict[str, Any]:

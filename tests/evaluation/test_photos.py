@@ -18,6 +18,7 @@ from agegender.evaluation.intervals import wilson
 from agegender.evaluation.photos import (
     answer_photos,
     photo_failures,
+    photo_group_table,
     photo_metrics,
     photo_table,
     read_labels,
@@ -83,6 +84,16 @@ def test_figures_are_of_the_largest_faces_that_were_found(folder: Path) -> None:
     assert metrics["gender_accuracy"] == pytest.approx(2 / 3)
     assert metrics["coverage"] == pytest.approx(2 / 3)
     assert metrics["width"] == pytest.approx((12 + 9 + 21) / 3)
+    female = metrics["by_gender"]["female"]
+    assert (female["answered"], female["mae"], female["bias"]) == (2, 8, 8)
+    assert female["gender_accuracy"] == 0.5
+    assert {name: group["answered"] for name, group in metrics["by_band"].items()} == {
+        "young 0-25": 1,
+        "adult 26-50": 2,
+    }
+    assert len(metrics["by_band_and_gender"]) == 3
+    groups = photo_group_table(metrics).set_index("Group")
+    assert groups.loc["female", "Age bias, years"].startswith("+8.0 (")
     json.dumps(metrics, allow_nan=False)
     table = photo_table(metrics).set_index("Figure")
     assert table.loc["Age MAE, years", "Value"] == "6.7"
@@ -115,6 +126,7 @@ def test_runs_without_intervals_and_photos_without_faces_have_no_such_figures(
     (folder / "labels.csv").write_text("filename,age,gender\nempty.png,30,female\n")
     metrics = photo_metrics(answer_photos(PREDICTOR, folder))
     assert metrics["mae"] is None
+    assert metrics["by_band"] == {}
     assert photo_table(metrics)["Figure"].tolist() == [
         "Exactly one face found",
         "At least one face found",
@@ -183,8 +195,8 @@ def test_report_has_a_section_of_photos(folder: Path) -> None:
 
     evaluation = Evaluation(NOBODY, NOBODY, "all", None, 0, photos, metrics, photos)
     [part] = section.sections(evaluation, draw)
-    assert drawn == ["photos_age_scatter", "photos_age_errors"]
+    assert drawn == ["photos_age_scatter", "photos_age_errors", "photos_age_residuals"]
     assert "5 photos of 4 people" in part.lead
-    assert [len(table) for _, table in part.tables] == [7, 4]
+    assert [len(table) for _, table in part.tables] == [7, 7, 4]
     without = Evaluation(NOBODY, NOBODY, "all", None, 0, photos, metrics)
     assert section.sections(without, draw) == []

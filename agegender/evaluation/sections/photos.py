@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agegender.evaluation import plots
 from agegender.evaluation.html import Section
-from agegender.evaluation.photos import photo_failures, photo_table
+from agegender.evaluation.photos import photo_failures, photo_group_table, photo_table
 from agegender.evaluation.sections.base import Draw, Evaluation
 
 
@@ -27,6 +27,12 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
                 plots.plot_errors(answered),
                 "Whole photos: right of the dashed line people are taken for older than they are.",
             ),
+            draw(
+                "photos_age_residuals",
+                # Decades are of whole years.
+                plots.plot_residuals(answered.astype({"age": int})),
+                "Whole photos: the dark line is the mean error of each decade.",
+            ),
         ]
     lead = (
         f"{metrics['n']:,} photos of {metrics['subjects']:,} people, uncropped: the largest face "
@@ -34,6 +40,8 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
         "not independent; intervals count people."
     )
     tables = [("Whole photos", photo_table(metrics))]
+    if len(answered):
+        tables.append(("Whole photos, by age band and gender", photo_group_table(metrics)))
     failures = photo_failures(photos)
     if len(failures):
         tables.append(("Photos with something wrong", failures))
