@@ -170,13 +170,17 @@ def show_table(result: Result) -> None:
 
 def show_failures(result: Result) -> None:
     """Say which photos could not be read, and why."""
-    failed = [answer.error for answer in result.answers if answer.error]
+    from agegender.prediction.photos import NO_FACE
+
+    # From the rows, which there are of every photo.
+    reasons = [rows[0]["reason"] for rows in result.rows]
+    failed = [str(reason) for reason in reasons if reason not in (None, NO_FACE)]
     if not failed:
         return
-    reasons = failed[:FAILURES_SHOWN]
+    lines = failed[:FAILURES_SHOWN]
     if len(failed) > FAILURES_SHOWN:
-        reasons.append(f"{len(failed) - FAILURES_SHOWN:,} more are in the table.")
-    st.error("  \n".join(reasons), icon=":material/broken_image:")
+        lines.append(f"{len(failed) - FAILURES_SHOWN:,} more are in the table.")
+    st.error("  \n".join(lines), icon=":material/broken_image:")
 
 
 def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Result) -> None:

@@ -109,12 +109,16 @@ def test_five_hundred_faces_do_not_fill_the_page(
     open_page: OpenPage, shared_run: Run, finder: list[int]
 ) -> None:
     at = open_page("prediction")
-    at.file_uploader[0].set_value([photo(500)]).run()
+    bad = ("notes.jpg", b"just text", "image/jpeg")
+    at.file_uploader[0].set_value([photo(500), photo(1), bad]).run()
     assert not at.exception
     assert len(answers_of(at)) == 12
     assert "The 12 largest of 500 faces" in text_of(at)
     [table] = [frame.value for frame in at.dataframe]
-    assert len(table) == 500
+    assert len(table) == 502
+    # Not kept to be looked at, and named all the same.
+    [error] = at.error
+    assert "notes.jpg" in error.value
 
 
 def test_photo_without_a_face_has_no_answer_until_it_is_said_to_be_a_crop(
