@@ -11,6 +11,7 @@ from agegender.evaluation import charts
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.tables import coverage_breakdown
 from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS, risk_at
+from agegender.prediction.words import UNSURE_BELOW
 from pages import shared
 
 
@@ -82,7 +83,7 @@ def show_unsure(predictions: pd.DataFrame) -> None:
             "Tell the gender when sure at least",
             min_value=50,
             max_value=99,
-            value=80,
+            value=round(100 * UNSURE_BELOW),
             format="%d%%",
             key="unsure_threshold",
             help="Below, the answer is \u201cunsure\u201d.",
