@@ -6,7 +6,7 @@ go. Near duplicates that were drawn into different splits are then set aside
 (see `duplicates`), so that no face stands on both sides.
 
 Validation has two halves, drawn likewise: *calibration* is used for nothing but
-the promises about uncertainty, *selection* for every other choice.
+the promises about uncertainty, *selection* for every other choice of a training.
 """
 
 from __future__ import annotations
