@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
         "run": chosen.id,
         "model_changed_ns": chosen.changed_ns,
         "crops": args.crops,
-        "paths": [str(path.absolute()) for path in args.paths],
+        # Photos are told apart by their names, which begin with the paths as they are given.
+        "folder": str(Path.cwd()),
+        "paths": [str(path) for path in args.paths],
     }
     with open_unfinished(args.output, settings) as table:
         _tell_state(table)

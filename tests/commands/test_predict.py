@@ -141,6 +141,26 @@ def test_stopping_keeps_what_is_finished_and_says_how_to_go_on(
     assert table["age"].isna().tolist() == [True, False]
 
 
+@pytest.mark.usefixtures("skill")
+def test_photos_by_other_names_are_not_in_the_table_twice(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call_from(folder: Path) -> int:
+        monkeypatch.chdir(folder)
+        path = pictures.relative_to(folder)
+        return main(["predict", str(path), "--crops", "--output", str(tmp_path / "out.csv")])
+
+    def stop(*_: object, **__: object) -> Iterator[PhotoAnswer]:
+        yield PhotoAnswer("pictures/30.png")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "predict_photos", stop)
+        assert call_from(tmp_path) == 130
+    assert call_from(tmp_path.parent) == 0
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 2
+
+
 def test_random_backbone_is_labelled(
     skill: SimpleNamespace, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
