@@ -58,7 +58,8 @@ def train(
     reporter = Reporter(run, on_state=on_state, should_stop=should_stop)
     with reporter:
         dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress_or_stop)
-        work = _Work(run, config, dataset, *choose_faces(dataset, config), reporter, on_epoch)
+        chosen, excluded = choose_faces(dataset, config), count_excluded(dataset, config)
+        work = _Work(run, config, dataset, *chosen, excluded, reporter, on_epoch)
         skipped: list[str] = []
         if config.fine_tune_epochs and not run.backbone_file.exists():
             weights = find_weights(config.backbone)
@@ -147,6 +148,7 @@ class _Work:
     dataset: Dataset
     train_faces: pd.DataFrame
     validation_faces: pd.DataFrame
+    excluded: int
     reporter: Reporter
     on_epoch: EpochCallback | None
 
@@ -194,8 +196,7 @@ class _Work:
             on_epoch=note_epoch,
             should_stop=self.reporter.should_stop,
         )
-        excluded = count_excluded(self.dataset, self.config)
-        message = _outcome(history, sorted({*skipped, *features.skipped}), excluded)
+        message = _outcome(history, sorted({*skipped, *features.skipped}), self.excluded)
         return _Trained(heads, message, train, selection, calibration)
 
     def save(self, trained: _Trained, weights: BackboneWeights) -> None:
@@ -209,7 +210,7 @@ class _Work:
                 "split_hash": self.dataset.split_hash,
                 "demo": self.dataset.is_demo,
                 "train_faces": len(self.train_faces),
-                "excluded_faces": count_excluded(self.dataset, self.config),
+                "excluded_faces": self.excluded,
                 "validation_faces": len(self.validation_faces),
             },
         )
