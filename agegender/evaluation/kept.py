@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from agegender.errors import ModelNotFoundError
-from agegender.evaluation.predictions import tables_folder
+from agegender.evaluation.predictions import model_key, tables_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,15 +36,8 @@ def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: 
         ModelNotFoundError: If the run has no heads yet.
         InvalidModelError, RunError: If its backbone is not what it was trained on.
     """
-    if not run.heads_file.exists():
-        raise ModelNotFoundError(
-            f"Run {run.id} has no trained heads ({run.state.status}); resume it, or choose "
-            "another run."
-        )
-    digest = hashlib.sha256(f"{settings}:{run.weights().sha256}:".encode())
-    uncertainty = run.uncertainty_file
-    for file in (run.heads_file, uncertainty, uncertainty.with_suffix(".json")):
-        digest.update(file.read_bytes() if file.exists() else b"none")
+    digest = hashlib.sha256(model_key(run))
+    digest.update(f"{settings}:".encode())
     digest.update(faces[list(LABELS)].to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / kind / f"{split}-{len(faces)}-{digest.hexdigest()[:16]}"
 

@@ -44,7 +44,7 @@ COLUMNS = (
 )
 
 PREDICTIONS_VERSION = 2
-"""Part of a saved table's name; raised when the same model would answer otherwise."""
+"""Part of the names of saved results; raised when the same model would answer otherwise."""
 
 
 @dataclass(frozen=True)
@@ -240,21 +240,26 @@ def log_test_read(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> No
             file.write(json.dumps(asdict(read), ensure_ascii=False) + "\n")
 
 
-def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:
-    """Name the table after all that decides what is in it.
+def model_key(run: Run) -> bytes:
+    """Return all of a run that decides its answers, for names of saved results.
 
     Raises:
         ModelNotFoundError: If the run has no heads yet.
+        InvalidModelError, RunError: If its backbone is not what it was trained on.
     """
     if not run.heads_file.exists():
         raise ModelNotFoundError(
             f"Run {run.id} has no trained heads ({run.state.status}); resume it, or choose "
             "another run."
         )
-    digest = hashlib.sha256(f"{PREDICTIONS_VERSION}:{run.weights().sha256}:".encode())
-    digest.update(run.heads_file.read_bytes())
-    if run.uncertainty_file.exists():
-        digest.update(run.uncertainty_file.read_bytes())
+    files = [file for file in (run.heads_file, run.uncertainty_file) if file.exists()]
+    version = f"{PREDICTIONS_VERSION}:{run.weights().sha256}:"
+    return version.encode() + b"".join(file.read_bytes() for file in files)
+
+
+def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:
+    """Name the table after all that decides what is in it."""
+    digest = hashlib.sha256(model_key(run))
     labels = faces[["file", "sha256", "split", "age", "gender", "race"]]
     digest.update(labels.to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / f"predictions-{split}-{digest.hexdigest()[:16]}.parquet"

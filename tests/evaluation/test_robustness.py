@@ -144,7 +144,7 @@ def test_what_decides_the_answers_is_in_the_key(
     measure_robustness(run, dataset, "train", count=10, corruptions=TWO)
     assert is_known()
     assert read_robustness(run, dataset, "train", seed=1, corruptions=TWO) is None
-    for name in ("heads.safetensors", "uncertainty.json"):
+    for name in ("heads.safetensors", "uncertainty.safetensors"):
         file = run.folder / name
         before = file.read_bytes() if file.exists() else None
         file.write_bytes(b"other")
@@ -157,9 +157,10 @@ def test_what_decides_the_answers_is_in_the_key(
     with monkeypatch.context() as patch:
         patch.setattr(run, "weights", lambda: SimpleNamespace(sha256="another"))
         assert not is_known()
-    with monkeypatch.context() as patch:
-        patch.setattr("agegender.evaluation.robustness.CORRUPTIONS_VERSION", 0)
-        assert not is_known()
+    for version in ("robustness.CORRUPTIONS_VERSION", "predictions.PREDICTIONS_VERSION"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"agegender.evaluation.{version}", 0)
+            assert not is_known()
     dataset.faces["age"] += 1
     assert not is_known()
 
