@@ -106,18 +106,21 @@ def show_model_card() -> bool:
 
 def show_next(has_faces: bool, is_training: bool, has_model: bool) -> None:
     """Name the one next step."""
-    if not has_faces:
-        words = "Get faces: draw demo faces in seconds, or fetch UTKFace (107 MB)."
-        target, label = shared.DATASET, "Get a dataset"
-    elif is_training:
+    if is_training:
         words = "A training is at work. Watch its curves; it goes on if you leave the page."
         target, label = shared.TRAINING, "Watch the training"
+    elif not has_model and not has_faces:
+        words = "Get faces: draw demo faces in seconds, or fetch UTKFace (107 MB)."
+        target, label = shared.DATASET, "Get a dataset"
     elif not has_model:
         words = "Train a model on these faces. The settings that stand there are good ones."
         target, label = shared.TRAINING, "Train a model"
+    elif not has_faces:
+        words = "Try the model on a photo. To measure it, or to train your own, get faces."
+        target, label = shared.PREDICTION, "Try a photo"
     else:
-        words = "Try the model on a picture of a face, or see how far off it is and for whom."
-        target, label = shared.PREDICTION, "Try a picture"
+        words = "Try the model on a photo, or see how far off it is and for whom."
+        target, label = shared.PREDICTION, "Try a photo"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next.** {words}", width="stretch")
         if st.button(label, type="primary", icon=":material/arrow_forward:"):

@@ -45,7 +45,7 @@ def test_home_with_a_model_leads_to_prediction_and_marks_random_weights(
     open_page: OpenPage, shared_run: Run
 ) -> None:
     at = open_page("home")
-    assert [button.label for button in at.button] == ["Try a picture"]
+    assert [button.label for button in at.button] == ["Try a photo"]
     assert "plumbing, not skill" in text_of(at)
     assert "Learned from drawings" in text_of(at)
     assert "random backbone, 32 px" in text_of(at)
