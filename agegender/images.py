@@ -65,6 +65,8 @@ def read_image(source: Path | bytes, *, name: str | None = None) -> NDArray[np.u
             f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller."
         ) from error
     except UnidentifiedImageError as error:
+        if _is_empty(source):
+            raise InvalidImageError(f"{name}: the file is empty; choose another.") from error
         raise InvalidImageError(
             f"{name}: not a picture of a known format; use a JPEG or PNG file."
         ) from error
@@ -89,6 +91,11 @@ def picture_suffixes() -> frozenset[str]:
     """Return the file name endings of the formats that are read, as ".jpg"."""
     extensions = {**Image.registered_extensions(), ".mpo": "JPEG"}
     return frozenset(suffix for suffix, known in extensions.items() if known in FORMATS)
+
+
+def _is_empty(source: Path | bytes) -> bool:
+    """Tell whether there is not a single byte."""
+    return not (source if isinstance(source, bytes) else source.stat().st_size)
 
 
 def _check_size(image: Image.Image, name: str) -> None:

@@ -156,12 +156,21 @@ def test_truncated_picture_is_refused(kind: str) -> None:
         read_image(data[: len(data) // 2], name="cut.jpg")
 
 
-@pytest.mark.parametrize("data", [b"", b"I am no picture.", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+@pytest.mark.parametrize("data", [b"I am no picture.", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
 def test_other_files_are_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "text.jpg"
     path.write_bytes(data)
     with pytest.raises(InvalidImageError, match=r"^text\.jpg: not a picture of a known format"):
         read_image(path)
+
+
+def test_empty_file_is_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    with pytest.raises(InvalidImageError, match=r"^empty\.jpg: the file is empty"):
+        read_image(path)
+    with pytest.raises(InvalidImageError, match="the file is empty"):
+        read_image(b"")
 
 
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
