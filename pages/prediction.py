@@ -146,7 +146,9 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
 def show_table(result: Result) -> None:
     """Show every row, and why a photo has no answer."""
     table = pd.DataFrame([row for rows in result.rows for row in rows])
-    table["gender_confidence"] = table["gender_confidence"].astype(float)
+    # "100%" would promise what no model can.
+    sure = (100 * table["gender_confidence"].astype(float)).round().clip(upper=99)
+    table["gender_confidence"] = sure
     table["flags"] = table["flags"].replace("", None)
     st.dataframe(
         table.drop(columns=["x", "y", "width", "height"]).dropna(axis="columns", how="all"),
@@ -160,7 +162,7 @@ def show_table(result: Result) -> None:
             "age_high": st.column_config.NumberColumn("At most", format="%.0f"),
             "gender": "Gender",
             "gender_confidence": st.column_config.ProgressColumn(
-                "Confidence", format="percent", min_value=0, max_value=1
+                "Confidence", format="%.0f%%", min_value=0, max_value=100
             ),
             "flags": "Look out",
             "reason": st.column_config.TextColumn("Why not", width="large"),

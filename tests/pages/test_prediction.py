@@ -100,9 +100,9 @@ def test_gender_is_unsure_below_what_the_visitor_sets(
     at.file_uploader[0].set_value([photo(1)]).run()
     [table] = [frame.value for frame in at.dataframe]
     confidence = table["gender_confidence"][0]
-    at.slider[0].set_value(95 if confidence < 0.95 else 50).run()
+    at.slider[0].set_value(95 if confidence < 95 else 50).run()
     bars = [bar.proto.text for bar in at.get("progress")]
-    assert [bar.startswith("Unsure (") for bar in bars] == [confidence < 0.95]
+    assert [bar.startswith("Unsure (") for bar in bars] == [confidence < 95]
 
 
 def test_five_hundred_faces_do_not_fill_the_page(
