@@ -32,6 +32,7 @@ from pages.dataset_labels import show_label_quality
 
 SAMPLES_SHOWN = 18
 PAIRS_SHOWN = 12
+FACE_WIDTH = 120
 PATH_SHOWN = 120
 """Letters of a path that are repeated in an error message."""
 ROWS_SHOWN = 500
@@ -111,11 +112,12 @@ def get_path() -> None:
         help="A folder is used where it is and never written to. An archive is unpacked.",
     )
     if st.button("Use it", type="primary", icon=":material/check:", disabled=not text.strip()):
-        with taking_up("Unpacking") as on_progress:
+        with shared.errors_as_messages():
             path = look_up(text.strip())
             if path.is_file():
                 dest = free_folder(path.name.split(".")[0])
-                path = fetch_dataset(dest, archive=path, on_progress=on_progress)
+                with shared.progress("Unpacking") as on_progress:
+                    path = fetch_dataset(dest, archive=path, on_progress=on_progress)
             use(path)
 
 
@@ -191,7 +193,7 @@ def show_figures(dataset: Dataset, counts: DatasetSummary) -> None:
             ("Duplicates", f"{copies:,}", "faces of which the folder holds another copy"),
             ("Unused files", f"{len(dataset.unused):,}", "each is listed with its reason"),
         ):
-            st.metric(label, value, help=help_text, border=True, width=165)
+            st.metric(label, value, help=help_text, border=True, width=150)
 
 
 def show_overview(dataset: Dataset) -> None:
@@ -218,7 +220,7 @@ def statistics(faces: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "Faces in": name,
-                "n": len(part),
+                "n": f"{len(part):,}",
                 "Median age": f"{ages.median():.0f}",
                 "Middle half of ages": f"{ages.quantile(0.25):.0f} to {ages.quantile(0.75):.0f}",
                 "Female": f"{100 * part['gender'].mean():.0f}%",
@@ -265,8 +267,8 @@ def show_faces(dataset: Dataset, faces: pd.DataFrame, *, with_split: bool = Fals
             caption = f"{row.age} · {GENDER_NAMES[row.gender]} · {RACE_NAMES[row.race]}"
             if with_split:
                 caption += f" · {row.split}"
-            with st.container(width=132, gap=None), shared.errors_as_messages():
-                st.image(read_image(dataset.path(row.file)), width=132, alt=caption)
+            with st.container(width=FACE_WIDTH, gap=None), shared.errors_as_messages():
+                st.image(read_image(dataset.path(row.file)), width=FACE_WIDTH, alt=caption)
                 st.caption(caption)
 
 
@@ -325,7 +327,8 @@ def show_unused(dataset: Dataset) -> None:
     st.markdown(f"**{len(unused):,}** files are not used. Nothing is guessed or changed.")
     table = unused.head(ROWS_SHOWN).rename(columns={"file": "File", "reason": "Reason"})
     wide = st.column_config.Column(width="large")
-    st.dataframe(table, hide_index=True, column_config={"Reason": wide})
+    # Rows of two lines and more, in which a reason is wrapped instead of cut off.
+    st.dataframe(table, hide_index=True, column_config={"Reason": wide}, row_height=64)
 
 
 def show(dataset: Dataset) -> None:
