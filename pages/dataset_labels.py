@@ -36,9 +36,10 @@ MARKS_KEY = "label_marks"
 def show_label_quality(dataset: Dataset) -> None:
     """Show the most suspicious labels, to be marked and left out of training."""
     st.markdown(
-        "Heads are trained five times, each time without a fifth of the train faces, and answer "
-        "for those: the labels that are furthest from what such heads expect come first. Many are "
-        "wrong, others belong to faces that are merely hard. **Look before you leave out.**"
+        "Which labels are probably wrong? A model is trained five times, each time without a fifth "
+        "of the train faces, and answers for those: the labels that are furthest from its answers "
+        "come first. Many are wrong, others belong to faces that are merely hard. **Look before "
+        "you leave out.**"
     )
     try:
         run = default_run()
