@@ -255,10 +255,14 @@ def show_estimate(dataset: Dataset, config: TrainConfig) -> None:
     seconds = estimate_seconds(
         config, size=weights.spec.size, train_faces=train_faces, missing=missing
     )
-    st.caption(
-        f"About **{shared.duration(seconds)}** on this computer, most of it for features, which "
-        "are kept: the next training with the same backbone takes seconds."
-    )
+    if missing:
+        features = (
+            "It includes the features of faces, which are kept: the next training with the same "
+            "backbone is quicker."
+        )
+    else:
+        features = "The features of these faces are kept from before."
+    st.caption(f"About **{shared.duration(seconds)}** on this computer. {features}")
     if not weights.has_skill:
         st.markdown(
             ":orange[:material/science: A random backbone shows that the pipeline works, "
