@@ -135,10 +135,8 @@ def show_figures(metrics: dict[str, Any]) -> None:
         (
             "Bias",
             f"{age['bias']:+.1f} years",
-            f"answers too {'old' if age['bias'] > 0 else 'young'}"
-            if abs(age["bias"]) >= 0.05
-            else "none",
-            "Mean of predicted minus true age.",
+            f"too {'old' if age['bias'] > 0 else 'young'}" if abs(age["bias"]) >= 0.05 else "none",
+            "Mean of predicted minus true age: below zero, the answers are too young.",
         ),
         (
             "Within 5 years",

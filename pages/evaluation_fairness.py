@@ -97,7 +97,7 @@ def show_crossings(metrics: dict[str, Any]) -> None:
     with st.expander("The gaps as a table", icon=":material/table:"):
         st.dataframe(gap_table(gaps, figure, len(gaps)), hide_index=True)
     crossing = st.selectbox(
-        "Figures of", list(CROSSINGS), index=len(CROSSINGS) - 1,
+        "Figures by", list(CROSSINGS), index=len(CROSSINGS) - 1,
         format_func=CROSSING_TITLES.__getitem__,
     )  # fmt: skip
     st.dataframe(crossing_table(groups, crossing), hide_index=True)
