@@ -149,8 +149,11 @@ def skill_note(run: Run) -> None:
             "the pipeline works, not that it can tell an age or a gender."
         )
     if run.knows_only_drawings:
+        from agegender.training.runs import shipped_run
+
         reasons.append(
             "This model was trained on drawn demo faces: what it says about people means nothing."
+            + (" Choose the one that is shipped with the app for people." if shipped_run() else "")
         )
     if reasons:
         st.warning("  \n".join(reasons), icon=":material/science:")
