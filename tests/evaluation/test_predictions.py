@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from agegender.dataset.dataset import Dataset
 from agegender.errors import DatasetError, ModelNotFoundError, StorageError
 from agegender.evaluation import predictions as module
 from agegender.evaluation.predictions import (
@@ -23,18 +25,53 @@ from agegender.images import read_image
 from agegender.model.weights import load_backbone, save_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.pretraining.seen import write_seen
+from agegender.training.features import load_features
 from agegender.training.run import Run
+from agegender.uncertainty.familiarity import Familiarity, measure_strangeness
+from agegender.uncertainty.intervals import COVARIATES, AgeIntervals
+from agegender.uncertainty.uncertainty import Uncertainty, save_uncertainty
 
 
-def test_evaluation_answers_as_prediction_does(trained: Any) -> None:
-    run, dataset = trained
+def make_sure(run: Run, dataset: Dataset, faces: pd.DataFrame) -> None:
+    """Give a run made-up intervals, a temperature, and a subspace that half of six faces are at."""
+    features = load_features(dataset.folder, faces, run.weights()).values.mean(axis=1)
+    direction = (features[:1] / np.linalg.norm(features[0])).T.astype(np.float16)
+    directions = direction.astype(np.float32)
+    strangeness = np.sort(measure_strangeness(features, directions))
+    low, high = np.random.default_rng(0).normal(0, 0.1, (2, 1 + COVARIATES))
+    low[0], high[0] = -9, 12
+    intervals = AgeIntervals(np.zeros(COVARIATES), np.ones(COVARIATES), low, high, 0.1, 10.0)
+    familiarity = Familiarity(directions, float(strangeness[2:4].mean()))
+    save_uncertainty(
+        Uncertainty(2.0, intervals, familiarity),
+        run.uncertainty_file,
+        heads=run.heads_file,
+        selection=1,
+        calibration=1,
+    )
+
+
+def test_evaluation_answers_as_prediction_does(trained: Any, tmp_path: Path) -> None:
+    plain, dataset = trained
+    run = Run(tmp_path / "sure")
+    shutil.copytree(plain.folder, run.folder)
+    make_sure(run, dataset, select_faces(dataset, "all", limit=6))
     table = predict_faces(run, dataset, "all", limit=6)
     assert tuple(table.columns) == COLUMNS
     pictures = [read_image(dataset.path(file)) for file in table["file"]]
     answers = load_predictor(run).predict(pictures)
     np.testing.assert_allclose(table["age_pred"], [a.age for a in answers], atol=0.02)
     np.testing.assert_allclose(table["p_female"], [a.p_female for a in answers], atol=1e-3)
+    np.testing.assert_allclose(table["age_low"], [a.age_low for a in answers], atol=0.05)
+    np.testing.assert_allclose(table["age_high"], [a.age_high for a in answers], atol=0.05)
+    assert table["unfamiliar"].tolist() == [a.unfamiliar for a in answers]
+    assert table["unfamiliar"].sum() == 3
+    assert (table["age_low"] < table["age_pred"]).all()
+    assert (table["age_pred"] < table["age_high"]).all()
     assert (table["gender_pred"] == (table["p_female"] >= 0.5)).all()
+    unsure = predict_faces(plain, dataset, "all", limit=6)
+    assert unsure["age_low"].isna().all()
+    assert ((table["p_female"] - 0.5).abs() < (unsure["p_female"] - 0.5).abs()).all()
 
 
 def test_saved_table_is_used_until_something_changes(
