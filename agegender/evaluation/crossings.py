@@ -140,6 +140,21 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns=["place", "size", "p"]).reset_index(drop=True)
 
 
+def largest_gaps(gaps: pd.DataFrame, figure: str, count: int) -> pd.DataFrame:
+    """Return the largest gaps of a figure, for drawing: small groups are left out.
+
+    Args:
+        gaps: What `group_gaps` returned.
+        figure: One of `FIGURES`.
+        count: At most so many.
+
+    Returns:
+        Rows of `gaps`, numbered from 0.
+    """
+    known = (gaps["figure"] == figure) & ~gaps["is_small"] & gaps["gap"].notna()
+    return gaps[known].head(count).reset_index(drop=True)
+
+
 _NAMES = ("crossing", "group", *ATTRIBUTES, "n", "is_small")
 
 

@@ -11,7 +11,7 @@ from agegender.config import SEED
 from agegender.errors import DatasetError
 from agegender.evaluation.crossings import FIGURES, POPULATIONS, crossings
 from agegender.evaluation.gates import age_gates
-from agegender.evaluation.labels import FIGURE_TITLES
+from agegender.evaluation.labels import FIGURE_TITLES, VERDICTS
 from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.tables import MISSING, percent, years
 
@@ -120,7 +120,7 @@ def gap_table(gaps: pd.DataFrame, figure: str, count: int = GAPS_SHOWN) -> pd.Da
                 f"{scale * low:+.1f} to {scale * high:+.1f}"
                 for low, high in zip(part["low"], part["high"], strict=True)
             ],
-            "Not noise": part["is_real"].map({True: "yes", False: "may be noise"}),
+            "Not noise": part["is_real"].map({**VERDICTS, True: "yes"}),
         }
     )
 

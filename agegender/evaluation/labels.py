@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agegender.config import ACCENT_COLOR, GENDER_COLORS, WRONG_COLOR
+from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, WRONG_COLOR
+from agegender.evaluation.gates import NEAR_YEARS
 
 GROUP_TITLES = {
     "band": "Age band, years",
@@ -32,9 +33,14 @@ FIGURE_TITLES = {
 }
 """What is compared between groups (see `crossings.FIGURES`)."""
 
+VERDICTS = {True: "not noise", False: "may be noise"}
+"""Of a gap, by whether it is real."""
+
+VERDICT_COLORS = {VERDICTS[True]: ACCENT_COLOR, VERDICTS[False]: MUTED_COLOR}
+
 GATE_CURVES = {
     "false_accept": "let through under age",
-    "near_false_accept": "of those up to 4 years under it",
+    "near_false_accept": f"of those up to {NEAR_YEARS} years under it",
     "false_reject": "sent away of age",
 }
 """Curves of an age gate."""

@@ -33,7 +33,7 @@ from agegender.uncertainty.uncertainty import Uncertainty, save_uncertainty
 
 
 def make_sure(run: Run, dataset: Dataset, faces: pd.DataFrame) -> None:
-    """Give a run made-up intervals, a temperature, and a subspace that half of six faces are at."""
+    """Give a run made-up intervals and a temperature, and let it flag half of six faces."""
     features = load_features(dataset.folder, faces, run.weights()).values.mean(axis=1)
     direction = (features[:1] / np.linalg.norm(features[0])).T.astype(np.float16)
     directions = direction.astype(np.float32)

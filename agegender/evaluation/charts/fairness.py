@@ -7,9 +7,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from agegender.config import ACCENT_COLOR, MUTED_COLOR
+from agegender.config import MUTED_COLOR
 from agegender.evaluation.charts.style import color, count_tooltip, layered, percent_axis
-from agegender.evaluation.labels import FIGURE_TITLES, GATE_COLORS, GATE_CURVES
+from agegender.evaluation.crossings import largest_gaps
+from agegender.evaluation.labels import (
+    FIGURE_TITLES,
+    GATE_COLORS,
+    GATE_CURVES,
+    VERDICT_COLORS,
+    VERDICTS,
+)
 
 GAPS_SHOWN = 20
 
@@ -18,8 +25,6 @@ ROWS_OF_AXES = 4
 """Title, legend and axis take the height of so many rows."""
 
 _ALL_LABELS = alt.Axis(labelLimit=0, labelOverlap=False)
-
-VERDICT_COLORS = {"not noise": ACCENT_COLOR, "may be noise": MUTED_COLOR}
 
 
 def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
@@ -32,11 +37,10 @@ def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
     Returns:
         An `altair.LayerChart`; small groups are not in it.
     """
-    part = gaps[(gaps["figure"] == figure) & ~gaps["is_small"] & gaps["gap"].notna()]
-    part = part.head(GAPS_SHOWN)
+    part = largest_gaps(gaps, figure, GAPS_SHOWN)
     form = "+.1%" if figure == "accuracy" else "+.1f"
     title = f"{FIGURE_TITLES[figure]}, the group's less the others'"
-    verdict = part["is_real"].map({True: "not noise", False: "may be noise"})
+    verdict = part["is_real"].map(VERDICTS)
     base = alt.Chart(part.assign(verdict=verdict)).encode(
         y=alt.Y("group:N", sort=None, title=None, axis=_ALL_LABELS),
         color=color("verdict", VERDICT_COLORS),

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agegender.config import ACCENT_COLOR, AGE_BANDS, MUTED_COLOR
-from agegender.evaluation.labels import FIGURE_TITLES, GATE_COLORS, GATE_CURVES
+from agegender.config import AGE_BANDS, MUTED_COLOR
+from agegender.evaluation.crossings import largest_gaps
+from agegender.evaluation.labels import (
+    FIGURE_TITLES,
+    GATE_COLORS,
+    GATE_CURVES,
+    VERDICT_COLORS,
+    VERDICTS,
+)
 from agegender.evaluation.plots.style import INK_COLOR, axes, label, percent_ticks
 
 if TYPE_CHECKING:
@@ -62,15 +69,12 @@ def plot_gaps(gaps: pd.DataFrame, figure: str, *, ax: Any = None) -> Figure:
         ax: Axes to draw in; those of a new figure by default.
     """
     ax = axes(ax)
-    part = gaps[(gaps["figure"] == figure) & ~gaps["is_small"] & gaps["gap"].notna()]
-    part = part.head(GAPS_SHOWN).reset_index(drop=True)
-    for is_real, color, name in (
-        (True, ACCENT_COLOR, "not noise"),
-        (False, MUTED_COLOR, "may be noise"),
-    ):
+    part = largest_gaps(gaps, figure, GAPS_SHOWN)
+    for is_real, name in VERDICTS.items():
         rows = part[part["is_real"] == is_real]
         if rows.empty:
             continue
+        color = VERDICT_COLORS[name]
         ax.hlines(rows.index, rows["low"], rows["high"], color=color, linewidth=2.5)
         ax.scatter(rows["gap"], rows.index, s=36, color=color, zorder=3, label=name)
     ax.axvline(0, color=INK_COLOR, linewidth=0.9)
