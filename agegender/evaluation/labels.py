@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, WRONG_COLOR
-from agegender.evaluation.gates import NEAR_YEARS
 
 GROUP_TITLES = {
     "band": "Age band, years",
@@ -40,7 +39,7 @@ VERDICT_COLORS = {VERDICTS[True]: ACCENT_COLOR, VERDICTS[False]: MUTED_COLOR}
 
 GATE_CURVES = {
     "false_accept": "let through under age",
-    "near_false_accept": f"of those up to {NEAR_YEARS} years under it",
+    "near_false_accept": "of those just under it",
     "false_reject": "sent away of age",
 }
 """Curves of an age gate."""
