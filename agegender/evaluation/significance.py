@@ -79,10 +79,10 @@ def difference_of_shares(first: NDArray[np.bool_], second: NDArray[np.bool_]) ->
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     """Correct for the number of comparisons (Holm, 1979).
 
-    Where the corrected value is at most `CHANCE`, the interval of the
-    difference at the level that the correction asks for excludes zero. Holm's
-    correction holds however the comparisons hang together, and those of nested
-    groups do; Benjamini and Hochberg's asks for more.
+    If differences are called real where the corrected value is at most
+    `CHANCE`, that is also the most with which any is called so by chance. It
+    holds however the comparisons hang together, and those of nested groups do;
+    Benjamini and Hochberg's correction asks for more.
 
     Args:
         p_values: One for each comparison.

@@ -164,14 +164,13 @@ def coverage_breakdown(metrics: dict[str, Any], by: str) -> pd.DataFrame:
             group["n"],
             percent(group["coverage"]),
             percent_range(group["coverage_ci95"]),
-            {None: MISSING, True: "yes", False: "no"}[group["is_kept"]],
+            {None: MISSING, True: "yes", False: "no"}[group["is_as_promised"]],
             years(group["width"]),
             years(group["constant_width"]),
         )
         for name, group in (("All", intervals["all"]), *intervals[f"by_{by}"].items())
     ]
-    promise = f"Holds {intervals['all']['promised']:.0%}"
-    columns = ["Faces", "Coverage", "95% interval", promise, "Mean width", "Same for all"]
+    columns = ["Faces", "Coverage", "95% interval", "As promised", "Mean width", "Same for all"]
     return pd.DataFrame(rows, columns=[GROUP_TITLES[by], *columns])
 
 

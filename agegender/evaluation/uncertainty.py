@@ -63,7 +63,8 @@ def compute_uncertainty(
     Returns:
         Plain numbers: under `intervals`, None without any, `all` and `by_…`
         of `COVERAGE_GROUPINGS` with `n`, `coverage`, `coverage_ci95`
-        (Wilson), `is_kept` (that holds the promise), `promised`, mean `width`
+        (Wilson), `is_as_promised` (whether that holds `promised`; intervals that
+        are too wide are not as promised either), `promised`, mean `width`
         in years with `width_ci95` and that of the constant interval,
         `constant_width`; under `risk_coverage` a row for each of
         `UNSURE_THRESHOLDS`; under `unfamiliar`, None where unknown, `n`,
@@ -153,7 +154,7 @@ def _groups(predictions: pd.DataFrame, by: str) -> pd.Categorical[Any]:
 
 
 def _coverage(part: pd.DataFrame, constant: float | None, seed: int) -> dict[str, Any]:
-    names = ("coverage", "coverage_ci95", "is_kept", "width", "width_ci95", "constant_width")
+    names = ("coverage", "coverage_ci95", "is_as_promised", "width", "width_ci95", "constant_width")
     if part.empty:
         return {"n": 0, "promised": PROMISED, **dict.fromkeys(names)}
     low, high = (part[name].to_numpy(np.float64) for name in ("age_low", "age_high"))
@@ -170,7 +171,7 @@ def _coverage(part: pd.DataFrame, constant: float | None, seed: int) -> dict[str
         "promised": PROMISED,
         "coverage": round(hits / len(part), _DIGITS),
         "coverage_ci95": _rounded(ends),
-        "is_kept": ends[0] <= PROMISED <= ends[1],
+        "is_as_promised": ends[0] <= PROMISED <= ends[1],
         "width": round(float((high - low).mean()), _DIGITS),
         "width_ci95": _rounded(bootstrap_mean(high - low, seed=seed)),
         "constant_width": constant_width,

@@ -40,7 +40,7 @@ def test_coverage_and_width_are_counted_by_group() -> None:
     assert (every["n"], every["coverage"], every["width"]) == (4, 0.75, (6 + 6 + 20 + 20) / 4)
     # The constant interval of the four-year-old answer is cut off at zero.
     assert every["constant_width"] == pytest.approx((10 + 12 + 12 + 12) / 4)
-    assert every["is_kept"], "3 of 4 do not speak against 90%"
+    assert every["is_as_promised"], "3 of 4 do not speak against 90%"
     assert intervals["by_predicted_decade"]["0-9"]["n"] == 2
     assert intervals["by_predicted_decade"]["30-39"]["coverage"] == 0.5
     assert intervals["by_decade"]["50-59"]["coverage"] == 0
@@ -49,7 +49,7 @@ def test_coverage_and_width_are_counted_by_group() -> None:
         "n": 0,
         "promised": 0.9,
         **dict.fromkeys(
-            ("coverage", "coverage_ci95", "is_kept", "width", "width_ci95", "constant_width")
+            ("coverage", "coverage_ci95", "is_as_promised", "width", "width_ci95", "constant_width")
         ),
     }
 
@@ -57,9 +57,9 @@ def test_coverage_and_width_are_counted_by_group() -> None:
 def test_a_broken_promise_is_named() -> None:
     table = pd.concat([faces()] * 20, ignore_index=True)
     metrics = compute_metrics(table)
-    assert not metrics["uncertainty"]["intervals"]["all"]["is_kept"]
+    assert not metrics["uncertainty"]["intervals"]["all"]["is_as_promised"]
     text = coverage_breakdown(metrics, "race")
-    assert text["Holds 90%"].tolist() == ["no", "no", "no", "n/a", "n/a", "n/a"]
+    assert text["As promised"].tolist() == ["no", "no", "no", "n/a", "n/a", "n/a"]
     assert text["Coverage"].iloc[0] == "75.0%"
 
 
