@@ -326,9 +326,12 @@ def show_unused(dataset: Dataset) -> None:
         return
     st.markdown(f"**{len(unused):,}** files are not used. Nothing is guessed or changed.")
     table = unused.head(ROWS_SHOWN).rename(columns={"file": "File", "reason": "Reason"})
-    wide = st.column_config.Column(width="large")
-    # Rows of two lines and more, in which a reason is wrapped instead of cut off.
-    st.dataframe(table, hide_index=True, column_config={"Reason": wide}, row_height=64)
+    # A reason is to be read in full; a name that is cut off is still recognised.
+    widths = {
+        "File": st.column_config.Column(width=190),
+        "Reason": st.column_config.Column(width=630),
+    }
+    st.dataframe(table, hide_index=True, column_config=widths)
 
 
 def show(dataset: Dataset) -> None:
