@@ -40,6 +40,6 @@ def gender_color() -> Any:
 def color(field: str, colors: dict[str, str], legend: Any = alt.Undefined) -> Any:
     """Give every name its colour of the palette, whichever of them are there."""
     if legend is alt.Undefined:
-        legend = alt.Legend(title=None, orient="top", symbolOpacity=1, offset=4)
+        legend = alt.Legend(title=None, orient="top", symbolOpacity=1, offset=4, padding=0)
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     return alt.Color(f"{field}:N", scale=scale, legend=legend)
