@@ -20,7 +20,7 @@ from agegender.errors import DatasetError
 
 COLUMNS = [
     "file", "age", "gender", "race", "date", "width", "height", "size_bytes", "sha256", "phash",
-    "duplicate_group", "split", "label_conflict",
+    "duplicate_group", "split", "is_calibration", "label_conflict",
 ]  # fmt: skip
 
 

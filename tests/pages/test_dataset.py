@@ -44,7 +44,8 @@ def test_dataset_page_shows_figures_conflicts_split_and_unused_files(
     assert values["Label conflicts"] == "1"
     assert values["Exact copies"] == "3"
     assert "**3** files are not used" in text_of(at)
-    assert [tab.label for tab in at.tabs][:4] == ["Overview", "Samples", "Duplicates", "Split"]
+    labels = [tab.label for tab in at.tabs]
+    assert labels[:5] == ["Overview", "Samples", "Duplicates", "Label quality", "Split"]
     tables = [frame.value for frame in at.dataframe]
     assert list(tables[0]["Faces in"])[:4] == ["All", "Train", "Validation", "Test"]
     assert list(tables[1].columns) == ["File", "Reason"]
