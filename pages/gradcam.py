@@ -91,7 +91,8 @@ def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
     return upload.name, face, ""
 
 
-@st.cache_data(max_entries=8, show_spinner="Looking for faces …")
+# Kept by the visitor's session and gone with it: the photo may be an upload.
+@st.cache_data(max_entries=8, scope="session", show_spinner="Looking for faces …")
 def main_face(photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """Cut the largest face out of a photo; None when there is none."""
     from agegender.prediction.alignment import align_face
@@ -101,7 +102,7 @@ def main_face(photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return align_face(photo, faces[0]) if faces else None
 
 
-@st.cache_data(max_entries=32, show_spinner="Looking at what the model looks at …")
+@st.cache_data(max_entries=32, scope="session", show_spinner="Looking at what the model looks at …")
 def explain(
     folder: Path, changed_ns: int, rgb: NDArray[np.uint8]
 ) -> tuple[Prediction, Explanation, NDArray[np.uint8]]:

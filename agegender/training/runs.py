@@ -26,7 +26,7 @@ from filelock import FileLock
 from agegender import __version__
 from agegender.config import PROJECT_DIR, SHIPPED_DIR, SPLIT_VERSION, workspace_dir
 from agegender.dataset.exclusion import read_exclusions
-from agegender.errors import DatasetError, ModelNotFoundError, RunError
+from agegender.errors import AgeGenderError, DatasetError, ModelNotFoundError, RunError
 from agegender.model.weights import IMAGENET, find_weights
 from agegender.storage import replacing, storage_errors, write_json, write_text
 from agegender.training.config import TrainConfig
@@ -125,18 +125,29 @@ def find_run(run_id: str) -> Run:
 def default_run() -> Run:
     """Return the newest finished run of the user's, else the shipped one.
 
+    A run that knows only drawn demo faces comes last: it is made to try the
+    pages out, and its answers for photos mean nothing.
+
     Raises:
-        ModelNotFoundError: If there is neither.
+        ModelNotFoundError: If there is none.
     """
-    for run in list_runs():
-        if run.state.status == "finished":
-            return run
-    if (shipped := shipped_run()) is not None:
-        return shipped
+    finished = [run for run in list_runs() if run.state.status == "finished"]
+    shipped = shipped_run()
+    candidates = (*filter(_knows_people, finished), *([shipped] if shipped else []), *finished)
+    if candidates:
+        return candidates[0]
     raise ModelNotFoundError(
         "There is no trained model yet: train one on the Training page or with "
         "`python -m agegender train`."
     )
+
+
+def _knows_people(run: Run) -> bool:
+    """Whether a run learned from photos; one that is damaged is not asked any further."""
+    try:
+        return not run.knows_only_drawings
+    except AgeGenderError:
+        return False
 
 
 def delete_run(run: Run) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -39,7 +40,7 @@ from agegender.training.runs import (
 CONFIG = TrainConfig("faces", backbone="random:32")
 
 
-def make_run(status: str = "finished", *, name: str | None = None) -> Run:
+def make_run(status: str = "finished", *, name: str | None = None, demo: bool = False) -> Run:
     """Make a run that looks as if it had been trained."""
     run = create_run(CONFIG)
     if name is not None:
@@ -47,7 +48,7 @@ def make_run(status: str = "finished", *, name: str | None = None) -> Run:
     if status == "finished":
         weights = find_weights(CONFIG.backbone)
         backbone = {"sha256": weights.sha256, "size": 32, "crop": 1.0}
-        save_weights(build_heads(), run.heads_file, metadata={"backbone": backbone})
+        save_weights(build_heads(), run.heads_file, metadata={"backbone": backbone, "demo": demo})
         run.write_metrics([dict.fromkeys(METRIC_COLUMNS, 1.0)])
     run.write_state(RunState(status, phase="heads"))
     return run
@@ -192,8 +193,13 @@ def test_default_is_the_newest_finished_run_then_the_shipped_one(tmp_path, monke
     with pytest.raises(RunError, match="cannot be resumed"):
         resume_run(default_run())
 
-    own = make_run()
+    drawn = make_run(demo=True)
+    assert default_run().id == "shipped"
+    own = make_run(name="20200101-000000-aa")
     assert default_run().id == own.id == find_run(own.id).id
+    for run in (own, shipped_run()):
+        shutil.rmtree(run.folder)
+    assert default_run().id == drawn.id
 
 
 def test_unknown_run_is_one_sentence(capsys):
