@@ -149,12 +149,6 @@ def _show(answers: Iterable[PhotoAnswer]) -> None:
 
 def _tell_state(table: UnfinishedTable) -> None:
     """Say what is left of an earlier call, and again which photos it could not read."""
-    if table.dropped:
-        print(
-            f"note: {table.folder} was left by a command for other photos, another model or other "
-            "options; starting anew",
-            file=sys.stderr,
-        )
     if table.finished:
         print(f"note: going on after {table.finished:,} photos", file=sys.stderr)
     for error in table.errors:

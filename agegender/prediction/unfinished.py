@@ -39,15 +39,12 @@ class UnfinishedTable:
         folder: Where they are kept.
         finished: How many photos an earlier call finished.
         errors: Why those of them that could not be read could not.
-        dropped: Whether what an earlier call left was of no use, since it asked
-            for something else.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.folder = path.with_name(path.name + SUFFIX)
         self.finished = 0
         self.errors: list[str] = []
-        self.dropped = False
         self._path = path
         self._settings = dict(settings)
         self._names: Counter[str] = Counter()
@@ -94,8 +91,11 @@ class UnfinishedTable:
                 break
             if number == 0:
                 if kept != self._settings:
-                    self.dropped = True
-                    break
+                    raise StorageError(
+                        f"{self.folder} holds what was finished for other photos, another model "
+                        "or other options; repeat that command to go on with it, or remove the "
+                        "folder to begin anew."
+                    )
             else:
                 self._names[kept["file"]] += 1
                 if kept["error"] is not None:
@@ -128,13 +128,14 @@ def open_unfinished(path: Path, settings: Mapping[str, Any]) -> Iterator[Unfinis
     Args:
         path: The table to write.
         settings: What must be the same for going on, as JSON knows it: model,
-            options, pictures. Otherwise the table is begun anew.
+            options, pictures.
 
     Yields:
         The table. Without `write_table` everything is kept for the next call.
 
     Raises:
-        StorageError: If the disk refuses, or another process writes this table.
+        StorageError: If the disk refuses, another process writes this table, or
+            what is left of it was made with other settings.
     """
     table = UnfinishedTable(path, settings)
     with storage_errors(table.folder):

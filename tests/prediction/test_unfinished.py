@@ -107,13 +107,15 @@ def test_photos_of_one_name_are_counted(tmp_path: Path) -> None:
     assert files(path) == ["a", "a", "b", "a", "c"]
 
 
-def test_other_settings_start_anew(tmp_path: Path) -> None:
+def test_what_was_finished_with_other_settings_is_not_thrown_away(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     stop_after(path, ["a"])
-    with open_unfinished(path, SETTINGS | {"crops": True}) as table:
-        assert table.dropped
-        assert table.finished == 0
-    assert finish(path, ["a", "b"]) == ["a", "b"]
+    with (
+        pytest.raises(StorageError, match="other options"),
+        open_unfinished(path, SETTINGS | {"crops": True}),
+    ):
+        pass
+    assert finish(path, ["a", "b"]) == ["b"]
     assert files(path) == ["a", "b"]
 
 
