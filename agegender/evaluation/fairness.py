@@ -154,7 +154,7 @@ def gate_table(gate: dict[str, Any]) -> pd.DataFrame:
             f"Under {age}",
             "Let through",
             "Let through, 95%",
-            "Below, 95% sure",
+            "At most, 95% sure",
             f"{age} or over",
             "Sent away",
             "Sent away, 95%",

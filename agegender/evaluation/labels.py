@@ -6,7 +6,7 @@ from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, WRONG_COL
 
 GROUP_TITLES = {
     "band": "Age band, years",
-    "decade": "Age, years",
+    "decade": "Decade of age, years",
     "predicted_decade": "Answered age, years",
     "race": "Race group",
     "gender": "Gender",
