@@ -389,8 +389,12 @@ def show_run(run: Run, *, expanded: bool) -> None:
         if state.status != "damaged":
             show_curves(run)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if state.status == "finished":
-                shared.link(shared.EVALUATION, "Evaluate it", icon=":material/monitoring:")
+            if state.status == "finished" and st.button(
+                "Evaluate it", icon=":material/monitoring:", key=f"evaluate-{run.id}"
+            ):
+                # The other pages show the run that was chosen last.
+                st.session_state[shared.RUN_KEY] = run.id
+                st.switch_page(shared.EVALUATION)
             if state.status in RESUMABLE and st.button(
                 "Resume", icon=":material/resume:", key=f"resume-{run.id}"
             ):

@@ -157,7 +157,9 @@ def test_interrupt_is_one_line_and_keeps_the_part(tmp_path: Path, workspace: Pat
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/faces.tar.gz"
         code = (
-            "import download_dataset, sys\n"
+            "import download_dataset, signal, sys\n"
+            # A gate that runs in the background hands an ignored Ctrl-C down.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "from agegender.dataset import download as d\n"
             f"d.SOURCES[:] = [d.Source('local', {url!r}, 2_000_000, '0' * 64, 'for tests')]\n"
             f"sys.exit(download_dataset.main(['--dest', {str(tmp_path / 'UTKFace')!r}]))\n"

@@ -116,10 +116,10 @@ def test_from_demo_faces_to_a_zip_of_predictions(
     if status == "stopped":
         page.get_by_role("button", name="Resume").click()
         expect(page.get_by_role("heading", name="At work")).to_be_visible(timeout=SLOW_MS)
-    expect(page.get_by_role("link", name="Evaluate it")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("button", name="Evaluate it")).to_be_visible(timeout=SLOW_MS)
 
     # Evaluate on validation.
-    page.get_by_role("link", name="Evaluate it").click()
+    page.get_by_role("button", name="Evaluate it").click()
     # Not all of the validation faces were needed for a hundred train faces.
     page.get_by_role("button", name="Evaluate", exact=True).click()
     expect(page.get_by_text("Age MAE").first).to_be_visible(timeout=SLOW_MS)

@@ -143,7 +143,10 @@ def test_stopping_keeps_what_is_finished_and_says_how_to_go_on(
 
 @pytest.mark.usefixtures("skill")
 def test_photos_by_other_names_are_not_in_the_table_twice(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def call_from(folder: Path) -> int:
         monkeypatch.chdir(folder)
@@ -157,7 +160,9 @@ def test_photos_by_other_names_are_not_in_the_table_twice(
     with monkeypatch.context() as patch:
         patch.setattr(predict, "predict_photos", stop)
         assert call_from(tmp_path) == 130
-    assert call_from(tmp_path.parent) == 0
+    assert call_from(tmp_path.parent) == 1
+    assert "repeat that command" in capsys.readouterr().err
+    assert call_from(tmp_path) == 0
     assert len(pd.read_csv(tmp_path / "out.csv")) == 2
 
 
