@@ -125,15 +125,20 @@ def find_run(run_id: str) -> Run:
 def default_run() -> Run:
     """Return the newest finished run of the user's, else the shipped one.
 
-    A run that knows only drawn demo faces comes last: it is made to try the
-    pages out, and its answers for photos mean nothing.
+    Last come runs that know only drawn demo faces, whose answers for photos mean
+    nothing, and those whose backbone has changed, as an update changes the
+    shipped one: they must be trained anew.
 
     Raises:
         ModelNotFoundError: If there is none.
     """
     finished = [run for run in list_runs() if run.state.status == "finished"]
     shipped = shipped_run()
-    candidates = (*filter(_knows_people, finished), *([shipped] if shipped else []), *finished)
+    candidates = (
+        *filter(_can_answer_for_people, finished),
+        *([shipped] if shipped else []),
+        *finished,
+    )
     if candidates:
         return candidates[0]
     raise ModelNotFoundError(
@@ -142,9 +147,10 @@ def default_run() -> Run:
     )
 
 
-def _knows_people(run: Run) -> bool:
-    """Whether a run learned from photos; one that is damaged is not asked any further."""
+def _can_answer_for_people(run: Run) -> bool:
+    """Whether a run learned from photos, and its backbone is still what it was."""
     try:
+        run.weights()
         return not run.knows_only_drawings
     except AgeGenderError:
         return False

@@ -197,6 +197,10 @@ def test_default_is_the_newest_finished_run_then_the_shipped_one(tmp_path, monke
     assert default_run().id == "shipped"
     own = make_run(name="20200101-000000-aa")
     assert default_run().id == own.id == find_run(own.id).id
+    heads = json.loads((own.folder / "heads.json").read_text())
+    changed = heads | {"backbone": heads["backbone"] | {"sha256": "0" * 64}}
+    (own.folder / "heads.json").write_text(json.dumps(changed))
+    assert default_run().id == "shipped"
     for run in (own, shipped_run()):
         shutil.rmtree(run.folder)
     assert default_run().id == drawn.id
