@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from filelock import FileLock
@@ -134,13 +135,12 @@ def default_run() -> Run:
     """
     finished = [run for run in list_runs() if run.state.status == "finished"]
     shipped = shipped_run()
-    candidates = (
-        *filter(_can_answer_for_people, finished),
-        *([shipped] if shipped else []),
-        *finished,
+    candidates = chain(
+        filter(_can_answer_for_people, finished), [] if shipped is None else [shipped], finished
     )
-    if candidates:
-        return candidates[0]
+    # Lazily: no run is looked into after the first that will do.
+    for run in candidates:
+        return run
     raise ModelNotFoundError(
         "There is no trained model yet: train one on the Training page or with "
         "`python -m agegender train`."
