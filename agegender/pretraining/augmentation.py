@@ -53,13 +53,13 @@ def _move(
     """Flip, turn, scale, stretch and shift in one resampling."""
     side = frame.shape[0]
     angle = np.deg2rad(np.clip(rng.normal(0, 8), -20, 20) * strength)
-    scale = np.exp(rng.uniform(-0.13, 0.13) * strength)
+    scale = np.exp(rng.uniform(-0.15, 0.15) * strength)
     stretch = np.exp(rng.uniform(-0.05, 0.05) * strength)
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = scale * turn @ np.diag([flip * stretch, 1 / stretch])
     centre = np.full(2, (side - 1) / 2)
-    shift = rng.uniform(-0.05, 0.05, 2) * strength * size
+    shift = rng.uniform(-0.08, 0.08, 2) * strength * size
     offset = (size - 1) / 2 + shift - linear @ centre
     matrix = np.column_stack([linear, offset])
     moved = cv2.warpAffine(

@@ -12,12 +12,18 @@ import numpy as np
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.pretraining.augmentation import augment
+from agegender.pretraining.network import AGE_CLASSES
 from agegender.pretraining.recipe import Epoch
 from agegender.storage import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+DENSITY_SIGMA_YEARS = 3.0
+
+MOST_AGE_WEIGHT = 3.0
+"""A handful of the oldest must not make up a batch's loss by themselves."""
 
 
 def frame_side(size: int, crop: float) -> int:
@@ -69,6 +75,8 @@ def batches(
     usable = np.flatnonzero(samples["source"].isin(stage.sources))
     order = np.random.default_rng((seed, epoch.number)).permutation(usable)
     columns = {name: samples[name].to_numpy() for name in ("age", "gender", "race")}
+    age_weights = np.zeros(len(samples), dtype="float32")
+    age_weights[usable] = balancing_weights(columns["age"][usable], stage.age_balance)
     for step in range(skip, epoch.steps):
         rows = order[step * stage.batch_size : (step + 1) * stage.batch_size]
         images = np.stack(
@@ -88,7 +96,34 @@ def batches(
             known = ~np.isnan(values) & (values >= 0)
             labels[name] = np.where(known, values, 0)[:, None]
             weights[name] = known.astype("float32")
+        weights["age"] *= age_weights[rows]
         yield images.astype("float32"), labels, weights
+
+
+def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:
+    """Weigh rare ages more, by the smoothed density of ages.
+
+    The inverse (`balance` 1) or its square root (0.5) of the label density
+    under a Gaussian kernel (Yang et al., "Delving into Deep Imbalanced
+    Regression", ICML 2021), at most `MOST_AGE_WEIGHT` times the mean.
+
+    Args:
+        ages: Years, shape (n,); NaN where unknown.
+        balance: Exponent, 0 for equal weights.
+
+    Returns:
+        Weights with a mean of about 1 over the known ages, and 0 for the unknown, shape (n,).
+    """
+    known = ~np.isnan(ages)
+    labels = np.minimum(ages[known], AGE_CLASSES - 1).astype(int)
+    years = np.arange(AGE_CLASSES)
+    kernel = np.exp(-0.5 * ((years[:, None] - years) / DENSITY_SIGMA_YEARS) ** 2)
+    kernel /= kernel.sum(axis=0)
+    density = (kernel @ np.bincount(labels, minlength=AGE_CLASSES))[labels]
+    weights = np.zeros(len(ages), dtype="float32")
+    inverse = density**-balance
+    weights[known] = np.minimum(inverse / inverse.mean(), MOST_AGE_WEIGHT)
+    return weights
 
 
 def prefetch(items: Iterator[Any]) -> Iterator[Any]:

@@ -24,6 +24,8 @@ class Stage:
         final_learning_rate: At its last step; linear between.
         batch_size: Faces a step.
         augmentation: Strength of the changes to the pictures, 0 to 1.
+        age_balance: How far rare ages are weighted up, 0 to 1
+            (`pixels.balancing_weights`).
     """
 
     size: int
@@ -33,6 +35,7 @@ class Stage:
     final_learning_rate: float
     batch_size: int
     augmentation: float = 1.0
+    age_balance: float = 0.0
 
 
 @dataclass(frozen=True)
