@@ -177,6 +177,11 @@ class Run:
         return self._file("backbone.safetensors")
 
     @property
+    def exclusions_file(self) -> Path:
+        """The run's own copy of the exclusion list, if it was given one."""
+        return self._file("exclusions.csv")
+
+    @property
     def changed_ns(self) -> int:
         """When the run's model last changed, in Unix nanoseconds; 0 while it has none."""
         files = self.folder.glob("*.safetensors")

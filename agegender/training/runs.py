@@ -79,6 +79,9 @@ def create_run(config: TrainConfig) -> Run:
         part.mkdir()
         write_text(part / "config.json", config.to_json() + "\n")
         write_json(part / "versions.json", versions())
+        if config.exclude is not None:
+            # The list may change, or go, before the run is resumed.
+            shutil.copyfile(config.exclude, Run(part).exclusions_file)
         Run(part).write_state(RunState("running", started=now, phase_started=now, updated=now))
     return Run(folder)
 

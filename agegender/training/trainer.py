@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,8 @@ def train(
         AgeGenderError: What made the run fail; its state says the same.
     """
     config = run.config
+    if config.exclude is not None:
+        config = replace(config, exclude=str(run.exclusions_file))
     reporter = Reporter(run, on_state=on_state, should_stop=should_stop)
     with reporter:
         dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress_or_stop)
