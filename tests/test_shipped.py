@@ -15,7 +15,8 @@ from agegender.dataset.split import draw_split
 from agegender.dataset.utkface import parse_name
 from agegender.errors import DatasetError
 from agegender.images import read_image
-from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights, read_weights
+from agegender.model.tensors import read_weights
+from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.training.runs import default_run
 

@@ -310,8 +310,8 @@ def _predict(
 
 def _load_heads(run: Run) -> Any:
     """Load a run's heads without the backbone, whose features are at hand."""
-    from agegender.model.architecture import build_heads
-    from agegender.model.weights import assign_weights, float32_policy, read_weights
+    from agegender.model.architecture import build_heads, float32_policy
+    from agegender.model.tensors import assign_weights, read_weights
 
     with float32_policy():
         heads = build_heads()

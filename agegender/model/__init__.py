@@ -1,1 +1,1 @@
-"""The network: what goes in, its layers, and where weights come from."""
+"""The network: what goes in, its layers, which weights there are, and how they are kept."""

@@ -8,6 +8,8 @@ Grad-CAM needs and Keras 3 forbids across nested models.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +87,19 @@ def attach_heads(backbone: Any) -> Any:
     import keras
 
     return keras.Model(backbone.input, _heads(backbone.output, 0.0), name="agegender")
+
+
+@contextmanager
+def float32_policy() -> Iterator[None]:
+    """Build layers in float32, whatever precision a pretraining has set."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _heads(features: Any, dropout: float) -> dict[str, Any]:

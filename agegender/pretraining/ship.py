@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from agegender.config import SHIPPED_DIR
 from agegender.errors import ModelNotFoundError, RunError, StoppedError
-from agegender.model.architecture import build_backbone
-from agegender.model.weights import SHIPPED, SHIPPED_FILE, float32_policy, save_weights
+from agegender.model.architecture import build_backbone, float32_policy
+from agegender.model.tensors import save_weights
+from agegender.model.weights import SHIPPED, SHIPPED_FILE
 from agegender.pretraining.network import build_network
 from agegender.pretraining.seen import SEEN_NAME, write_seen
 from agegender.storage import replacing, write_text

@@ -11,7 +11,8 @@ import numpy as np
 
 from agegender.errors import StoppedError
 from agegender.model.architecture import attach_heads
-from agegender.model.weights import BackboneWeights, load_backbone, save_weights
+from agegender.model.tensors import save_weights
+from agegender.model.weights import BackboneWeights, load_backbone
 from agegender.training.heads import age_loss
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from agegender.model.answer import (
     average_views,
     probability_of_female,
 )
-from agegender.model.architecture import FEATURE_COUNT, TRUNK_UNITS, build_heads
-from agegender.model.weights import float32_policy
+from agegender.model.architecture import FEATURE_COUNT, TRUNK_UNITS, build_heads, float32_policy
 from agegender.training.config import TrainConfig
 
 if TYPE_CHECKING:

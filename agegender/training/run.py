@@ -19,17 +19,10 @@ from filelock import FileLock, Timeout
 
 from agegender.config import SHIPPED_DIR
 from agegender.errors import InvalidModelError, ModelNotFoundError, RunError
-from agegender.model.architecture import attach_heads
+from agegender.model.architecture import attach_heads, float32_policy
 from agegender.model.preprocessing import InputSpec
-from agegender.model.weights import (
-    BackboneWeights,
-    assign_weights,
-    find_weights,
-    float32_policy,
-    load_backbone,
-    read_metadata,
-    read_weights,
-)
+from agegender.model.tensors import assign_weights, read_metadata, read_weights
+from agegender.model.weights import BackboneWeights, find_weights, load_backbone
 from agegender.storage import write_json, write_text
 from agegender.training.config import TrainConfig
 from agegender.uncertainty.uncertainty import Uncertainty, load_uncertainty

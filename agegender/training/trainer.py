@@ -15,7 +15,8 @@ from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.dataset.exclusion import leave_out
 from agegender.errors import DatasetError
 from agegender.model.answer import answer_features
-from agegender.model.weights import BackboneWeights, find_weights, save_weights
+from agegender.model.tensors import save_weights
+from agegender.model.weights import BackboneWeights, find_weights
 from agegender.training.features import Features, load_features, mean_features
 from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads

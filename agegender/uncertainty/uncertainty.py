@@ -10,7 +10,7 @@ import numpy as np
 
 from agegender.errors import InvalidModelError
 from agegender.model.architecture import FEATURE_COUNT
-from agegender.model.weights import read_metadata, read_weights, save_tensors
+from agegender.model.tensors import read_metadata, read_weights, save_tensors
 from agegender.uncertainty.familiarity import FLAGGED, Familiarity, fit_familiarity
 from agegender.uncertainty.intervals import (
     MIN_FIT_FACES,

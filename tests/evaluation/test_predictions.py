@@ -22,7 +22,8 @@ from agegender.evaluation.predictions import (
     select_faces,
 )
 from agegender.images import read_image
-from agegender.model.weights import load_backbone, save_weights
+from agegender.model.tensors import save_weights
+from agegender.model.weights import load_backbone
 from agegender.prediction.predictor import load_predictor
 from agegender.pretraining.seen import write_seen
 from agegender.training.features import load_features

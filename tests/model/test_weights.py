@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,20 +9,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from agegender.errors import InvalidModelError, ModelNotFoundError, StorageError
+from agegender.errors import InvalidModelError, ModelNotFoundError
 from agegender.model import weights as module
-from agegender.model.architecture import build_backbone, build_heads
+from agegender.model.architecture import build_heads
 from agegender.model.preprocessing import InputSpec
+from agegender.model.tensors import save_tensors, save_weights
 from agegender.model.weights import (
-    assign_weights,
     default_weights,
     fetch_imagenet,
     file_of_project,
     find_weights,
     lasting_name,
     load_backbone,
-    read_weights,
-    save_weights,
 )
 
 
@@ -51,13 +48,6 @@ def heads_file(tmp_path):
     path = tmp_path / "heads.safetensors"
     save_weights(build_heads(), path, metadata={"size": 32, "crop": 1.0})
     return path
-
-
-def rewrite(path, data):
-    """Replace a file and make its JSON agree, as a malicious file's would."""
-    path.write_bytes(data)
-    description = {"sha256": hashlib.sha256(data).hexdigest(), "size": 32, "crop": 1.0}
-    path.with_suffix(".json").write_text(json.dumps(description))
 
 
 def test_random_weights_are_the_same_each_time_and_have_no_skill(backbone):
@@ -127,19 +117,6 @@ def test_unknown_name_says_what_there_is():
         find_weights("resnet")
 
 
-def test_file_without_its_json_is_refused(copied):
-    copied.with_suffix(".json").unlink()
-    with pytest.raises(ModelNotFoundError, match="copy both files together"):
-        find_weights(str(copied))
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_damaged_json_is_refused(copied, text):
-    copied.with_suffix(".json").write_text(text)
-    with pytest.raises(InvalidModelError, match=r"backbone\.json"):
-        find_weights(str(copied))
-
-
 def test_json_without_input_size_is_refused(copied):
     description = json.loads(copied.with_suffix(".json").read_text())
     del description["crop"]
@@ -153,14 +130,6 @@ def test_file_cut_short_is_refused(copied):
         file.truncate(1000)
     with pytest.raises(InvalidModelError, match=r"cut short .1000 of"):
         find_weights(str(copied))
-
-
-def test_file_of_another_hash_is_refused(copied):
-    with copied.open("r+b") as file:
-        file.seek(-1, 2)
-        file.write(b"\x55")
-    with pytest.raises(InvalidModelError, match="SHA-256"):
-        read_weights(copied)
 
 
 @pytest.mark.parametrize("name", ["nothing.safetensors", "a" * 300, "~nosuchuser/x.safetensors"])
@@ -191,78 +160,14 @@ def test_name_of_a_file_holds_in_any_folder(copied, monkeypatch, tmp_path):
 
 def test_file_that_changed_after_it_was_chosen_is_refused(copied):
     found = find_weights(str(copied))
-    rewrite(copied, b"another")
-    with pytest.raises(InvalidModelError):
+    save_tensors({"a": np.zeros(3, np.float32)}, copied, {"size": 32, "crop": 1.0})
+    with pytest.raises(InvalidModelError, match="has changed since it was chosen"):
         load_backbone(found)
-
-
-def test_pickle_is_refused_and_its_code_does_not_run(copied, tmp_path):
-    class Attack:
-        def __reduce__(self):
-            return (tmp_path.joinpath("attacked").touch, ())
-
-    rewrite(copied, pickle.dumps(Attack()))
-    with pytest.raises(InvalidModelError, match="can carry code"):
-        load_backbone(find_weights(str(copied)))
-    assert not (tmp_path / "attacked").exists()
-
-
-def test_other_number_types_are_refused(copied):
-    from safetensors.numpy import save
-
-    rewrite(copied, save({"a": np.zeros(3, np.float64)}))
-    with pytest.raises(InvalidModelError, match="float64"):
-        read_weights(copied)
 
 
 def test_other_architecture_is_refused(heads_file):
     with pytest.raises(InvalidModelError, match=r"another architecture.*differ"):
         load_backbone(find_weights(str(heads_file)))
-
-
-def test_other_shape_is_refused_and_nothing_is_assigned():
-    heads = build_heads()
-    before = [array.copy() for array in heads.get_weights()]
-    tensors = {variable.path: np.ones(variable.shape) for variable in heads.variables}
-    tensors["gender/bias"] = np.ones(3)
-    with pytest.raises(InvalidModelError, match="gender/bias"):
-        assign_weights(heads, tensors, source="x")
-    for old, new in zip(before, heads.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-
-
-@pytest.mark.parametrize(
-    ("layer", "index", "value", "reason"),
-    [("conv1_bn", 3, 1e-9, "variance becomes zero"), ("conv1_conv", 0, 1e6, "too large")],
-)
-def test_float16_refuses_what_it_cannot_hold(tmp_path, layer, index, value, reason):
-    model = build_backbone(32)
-    arrays = model.get_layer(layer).get_weights()
-    arrays[index].flat[0] = value
-    model.get_layer(layer).set_weights(arrays)
-    path = tmp_path / "backbone.safetensors"
-    with pytest.raises(InvalidModelError, match=reason):
-        save_weights(model, path, dtype="float16")
-    assert not path.exists()
-
-
-def test_unknown_dtype_is_a_bad_argument(tmp_path):
-    with pytest.raises(ValueError, match="int8"):
-        save_weights(build_heads(), tmp_path / "a.safetensors", dtype="int8")
-
-
-def test_full_disk_leaves_the_old_file(heads_file, monkeypatch):
-    from pathlib import Path
-
-    before = heads_file.read_bytes()
-
-    def full(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StorageError, match="disk is full"):
-        save_weights(build_heads(), heads_file)
-    assert heads_file.read_bytes() == before
 
 
 # -- imagenet: a stand-in for Keras' file, in its old format -------------------

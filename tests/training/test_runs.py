@@ -20,7 +20,8 @@ from agegender.errors import (
     StorageError,
 )
 from agegender.model.architecture import build_heads
-from agegender.model.weights import find_weights, save_weights
+from agegender.model.tensors import save_weights
+from agegender.model.weights import find_weights
 from agegender.training import run as run_module
 from agegender.training.config import TrainConfig
 from agegender.training.run import METRIC_COLUMNS, Run, RunState

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from agegender.errors import InvalidModelError, ModelNotFoundError
 from agegender.model.answer import Answers
-from agegender.model.weights import save_tensors
+from agegender.model.tensors import save_tensors
 from agegender.uncertainty.uncertainty import (
     AnsweredFaces,
     Uncertainty,
