@@ -9,13 +9,11 @@ a part appears under its name only when it is whole, so a kill loses seconds.
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agegender.config import workspace_dir
-from agegender.errors import InvalidImageError, StoppedError, StorageError
-from agegender.images import read_image
+from agegender.dataset.loader import image_batches
+from agegender.errors import StoppedError, StorageError
 from agegender.model.architecture import FEATURE_COUNT
-from agegender.model.preprocessing import PREPROCESSING_VERSION, InputSpec, prepare
+from agegender.model.preprocessing import PREPROCESSING_VERSION, InputSpec
 from agegender.model.weights import BackboneWeights, load_backbone
 from agegender.storage import replacing, storage_errors, write_json
 
@@ -43,8 +41,6 @@ BATCH_FACES = 16
 PART_FACES = 1024
 PART_SECONDS = 10.0
 """A part is written when it holds so many faces or so much time, whichever is first."""
-
-BATCHES_AHEAD = 4
 
 _DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What NumPy raises on a damaged part."""
@@ -279,8 +275,8 @@ def _compute(
     """Compute features batch by batch; yields how many files are done."""
     extract = None
     done = 0
-    for batch in _decode_ahead(folder, files, weights.spec):
-        faces = [(sha256, pixels) for sha256, pixels in batch if pixels is not None]
+    for batch in image_batches(folder, files, weights.spec, batch_size=BATCH_FACES):
+        faces = [(files[row][1], pixels) for row, pixels in batch if pixels is not None]
         if faces:
             # Not before: files that cannot be read need no network.
             extract = extract or _compile_extractor(load_backbone(weights), weights.spec)
@@ -312,35 +308,3 @@ def _compile_extractor(
         return values
 
     return extract
-
-
-def _decode_ahead(
-    folder: Path, files: Sequence[tuple[str, str]], spec: InputSpec
-) -> Iterator[list[tuple[str, NDArray[np.uint8] | None]]]:
-    """Yield batches of (content hash, pixels or None) while threads decode the next ones."""
-
-    def decode(entry: tuple[str, str]) -> tuple[str, NDArray[np.uint8] | None]:
-        file, sha256 = entry
-        try:
-            data = (folder / file).read_bytes()
-            # A file that changed since it was indexed must not enter under the old hash.
-            if hashlib.sha256(data).hexdigest() != sha256:
-                return sha256, None
-            return sha256, prepare(read_image(data, name=file), spec)
-        except (OSError, InvalidImageError):
-            return sha256, None
-
-    starts = range(0, len(files), BATCH_FACES)
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        waiting = []
-        try:
-            for start in starts:
-                waiting.append(
-                    [pool.submit(decode, entry) for entry in files[start : start + BATCH_FACES]]
-                )
-                if len(waiting) > BATCHES_AHEAD:
-                    yield [future.result() for future in waiting.pop(0)]
-            while waiting:
-                yield [future.result() for future in waiting.pop(0)]
-        finally:
-            pool.shutdown(cancel_futures=True)

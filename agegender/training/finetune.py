@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agegender.dataset.loader import image_batches
 from agegender.errors import StoppedError
 from agegender.model.architecture import attach_heads
 from agegender.model.tensors import save_weights
@@ -17,6 +18,7 @@ from agegender.training.heads import age_loss
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from agegender.dataset.dataset import Dataset
     from agegender.training.config import TrainConfig
@@ -48,7 +50,7 @@ def fine_tune(
 
     Args:
         dataset: Where the pictures are.
-        faces: Train faces, with `file`, `age` and `gender`.
+        faces: Train faces, with `file`, `sha256`, `age` and `gender`.
         weights: The backbone to start from.
         heads: Trained on its features.
         config: For `fine_tune_epochs`, the losses and the seed.
@@ -57,7 +59,7 @@ def fine_tune(
         should_stop: Asked after each step.
 
     Returns:
-        Files that could not be read and were left out, sorted.
+        Files that could not be read, or have changed, and were left out, sorted.
 
     Raises:
         StoppedError: If `should_stop` said so; nothing is saved.
@@ -131,28 +133,33 @@ def _labeled_batches(
 ) -> Any:
     """Make shuffled batches of pictures, mirrored at random, with labels, without an end.
 
-    Files that cannot be read are added to `skipped`.
+    Files that cannot be read, or have changed, are added to `skipped`.
     """
     import tensorflow as tf
 
-    from agegender.dataset.loader import image_batches
-
     order = np.random.default_rng(config.seed).permutation(len(faces))
     shuffled = faces.iloc[order]
-    age = tf.constant(shuffled["age"].to_numpy(np.float32)[:, None])
-    gender = tf.constant(shuffled["gender"].to_numpy(np.int64)[:, None])
+    files = list(zip(shuffled["file"], shuffled["sha256"], strict=True))
+    age = shuffled["age"].to_numpy(np.float32)[:, None]
+    gender = shuffled["gender"].to_numpy(np.int64)[:, None]
 
-    def label(rows: Any, rgb: Any) -> tuple[Any, dict[str, Any]]:
-        labels = {"age": tf.gather(age, rows), "gender": tf.gather(gender, rows)}
-        return tf.image.random_flip_left_right(rgb), labels
+    def read() -> Iterator[tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]]:
+        for batch in image_batches(dataset.folder, files, weights.spec, batch_size=BATCH_FACES):
+            skipped.update(files[row][0] for row, pixels in batch if pixels is None)
+            usable = {row: pixels for row, pixels in batch if pixels is not None}
+            if rows := list(usable):
+                yield np.stack(list(usable.values())), {"age": age[rows], "gender": gender[rows]}
 
-    files = shuffled["file"].tolist()
-    batches = image_batches(
-        dataset.folder,
-        files,
-        weights.spec,
-        batch_size=BATCH_FACES,
-        on_skip=lambda row, _: skipped.add(files[row]),
+    def mirror(rgb: Any, labels: Any) -> tuple[Any, Any]:
+        return tf.image.random_flip_left_right(tf.cast(rgb, tf.float32)), labels
+
+    side = weights.spec.size
+    batches = tf.data.Dataset.from_generator(
+        read,
+        output_signature=(
+            tf.TensorSpec((None, side, side, 3), tf.uint8),
+            {"age": tf.TensorSpec((None, 1)), "gender": tf.TensorSpec((None, 1), tf.int64)},
+        ),
     )
-    # Without an end, as the number of batches is not known if pictures are skipped.
-    return batches.repeat().map(label).prefetch(2)
+    # Without an end, as a batch of skipped pictures alone is none.
+    return batches.repeat().map(mirror).prefetch(2)

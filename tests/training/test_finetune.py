@@ -8,7 +8,9 @@ import pytest
 
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import StoppedError
+from agegender.images import read_image
 from agegender.model.architecture import build_heads
+from agegender.model.preprocessing import prepare
 from agegender.model.weights import find_weights, load_backbone
 from agegender.training.config import TrainConfig
 from agegender.training.finetune import _labeled_batches, fine_tune
@@ -16,17 +18,34 @@ from agegender.training.runs import create_run
 from agegender.training.trainer import train
 
 
-def test_pictures_that_cannot_be_read_are_noted(make_faces):
+def test_batches_hold_pictures_with_their_labels_and_leave_out_what_cannot_be_read(make_faces):
     dataset = open_dataset(make_faces(40))
     faces = dataset.of("train")
-    victim = faces["file"].iloc[1]
-    dataset.path(victim).write_bytes(b"broken")
+    weights = find_weights("random:32")
+    # By the sum of the pixels, which mirroring leaves as it is.
+    labels = {
+        int(prepare(read_image(dataset.path(face.file)), weights.spec).sum()): (
+            face.age,
+            face.gender,
+        )
+        for face in faces.itertuples()
+    }
+    broken, changed, other = faces["file"].iloc[[1, 2, 3]]
+    dataset.path(broken).write_bytes(b"broken")
+    dataset.path(changed).write_bytes(dataset.path(other).read_bytes())
     config = TrainConfig(str(dataset.folder), backbone="random:32")
     skipped = set()
-    batches = _labeled_batches(dataset, faces, find_weights("random:32"), config, skipped)
-    labels = [batch[1]["age"].shape[0] for batch in batches.take(2)]
-    assert sum(labels) >= len(faces) - 1
-    assert skipped == {victim}
+
+    batches = _labeled_batches(dataset, faces, weights, config, skipped)
+
+    count = 0
+    for rgb, answers in batches.take(2):
+        for pixels, age, gender in zip(rgb, answers["age"], answers["gender"], strict=True):
+            total = int(np.asarray(pixels).sum(dtype=np.float64))
+            assert labels[total] == (int(age[0]), int(gender[0]))
+            count += 1
+    assert count >= len(faces) - 2
+    assert skipped == {broken, changed}
 
 
 @pytest.mark.slow
