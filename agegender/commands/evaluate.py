@@ -160,8 +160,8 @@ def _format(metrics: dict[str, Any]) -> str:
         coverage_breakdown,
         gender_breakdown,
         headline_table,
-        markdown,
         risk_table,
+        titled_markdown,
     )
 
     tables = [
@@ -176,7 +176,7 @@ def _format(metrics: dict[str, Any]) -> str:
     if metrics["uncertainty"]["intervals"] is not None:
         title = "90% intervals of the age, by decade of the answer"
         tables.append((title, coverage_breakdown(metrics, "predicted_decade")))
-    return "\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables).rstrip()
+    return titled_markdown(tables).rstrip()
 
 
 def _seed(text: str) -> int:

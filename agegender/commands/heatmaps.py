@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     # pandas and OpenCV take a second to import, which `--help` need not wait for.
     from agegender.evaluation.heatmap_tables import reading_tables
     from agegender.evaluation.heatmaps import FACES, measure_heatmaps
-    from agegender.evaluation.tables import markdown
+    from agegender.evaluation.tables import titled_markdown
 
     with progress_bar("explaining") as on_progress:
         check = measure_heatmaps(
@@ -41,6 +41,5 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             on_progress=on_progress,
         )
-    tables = reading_tables(check, seed=args.seed)
-    print("\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables))
+    print(titled_markdown(reading_tables(check, seed=args.seed)))
     return 0

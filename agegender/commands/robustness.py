@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         reading_tables,
         robustness_table,
     )
-    from agegender.evaluation.tables import markdown
+    from agegender.evaluation.tables import titled_markdown
 
     with progress_bar("answering") as on_progress:
         answers = measure_robustness(
@@ -50,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(table.to_json(orient="records", indent=2))
     else:
-        print("\n".join(f"{title}\n\n{markdown(text)}" for title, text in reading_tables(table)))
+        print(titled_markdown(reading_tables(table)))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -234,6 +235,15 @@ def markdown(table: pd.DataFrame) -> str:
     rule = ["---:" if right else "---" for right in numeric]
     rows = [table.columns.tolist(), rule, *table.to_numpy(dtype=object).tolist()]
     return "\n".join("| " + " | ".join(cell(value) for value in row) + " |" for row in rows) + "\n"
+
+
+def titled_markdown(tables: Iterable[tuple[str, pd.DataFrame]]) -> str:
+    """Write tables in Markdown, each under its title.
+
+    Args:
+        tables: Titles and tables of text and counts.
+    """
+    return "\n".join(f"{title}\n\n{markdown(table)}" for title, table in tables)
 
 
 def cell(value: object) -> str:

@@ -12,7 +12,7 @@ from agegender.errors import StorageError
 from agegender.evaluation import report
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.report import write_report
-from agegender.evaluation.tables import markdown
+from agegender.evaluation.tables import markdown, titled_markdown
 
 
 def test_report_is_whole_and_self_contained(trained: Any, tmp_path: Path) -> None:
@@ -96,4 +96,8 @@ def test_worst_come_first(make_predictions: Any) -> None:
 
 def test_markdown_puts_counts_to_the_right() -> None:
     table = pd.DataFrame({"Group": ["a"], "Faces": [1234]})
-    assert markdown(table) == "| Group | Faces |\n| --- | ---: |\n| a | 1,234 |\n"
+    written = "| Group | Faces |\n| --- | ---: |\n| a | 1,234 |\n"
+    assert markdown(table) == written
+    assert titled_markdown([("One", table), ("Two", table)]) == (
+        f"One\n\n{written}\nTwo\n\n{written}"
+    )

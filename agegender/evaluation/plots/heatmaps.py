@@ -14,7 +14,14 @@ from agegender.evaluation.heatmap_tables import mean_maps
 from agegender.evaluation.heatmaps import HEADS, OTHER_MAPS
 from agegender.evaluation.intervals import bootstrap_mean
 from agegender.evaluation.labels import titled
-from agegender.evaluation.plots.style import INK_COLOR, PAPER_COLOR, axes, label, percent_ticks
+from agegender.evaluation.plots.style import (
+    INK_COLOR,
+    axes,
+    label,
+    new_figure,
+    percent_ticks,
+    title_above,
+)
 from agegender.explanation.faithfulness import KINDS, SHARES
 from agegender.explanation.overlay import color_scale, resize_heatmap
 from agegender.prediction.alignment import FRAME_LANDMARKS
@@ -38,7 +45,7 @@ def plot_faithfulness(check: HeatmapCheck) -> Figure:
     Args:
         check: What `measure_heatmaps` returned.
     """
-    figure = Figure(figsize=(9.6, 6.4), layout="constrained", facecolor=PAPER_COLOR)
+    figure = new_figure(9.6, 6.4)
     grid = figure.subplots(len(HEADS), len(KINDS), sharey="row")
     for head, row in zip(HEADS, grid, strict=True):
         for kind, ax in zip(KINDS, row, strict=True):
@@ -50,7 +57,9 @@ def plot_faithfulness(check: HeatmapCheck) -> Figure:
                 ax.plot(SHARES, changes.mean(axis=0), line, color=color, linewidth=2, label=text)
             percent_ticks(ax.xaxis)
             label(ax, f"{head.capitalize()}: {kind}", _PIXELS[kind], _CHANGES[head])
-    _title(figure, titled("Change of the answer from that for the whole face", len(check.faces)))
+    title_above(
+        figure, titled("Change of the answer from that for the whole face", len(check.faces))
+    )
     return figure
 
 
@@ -64,9 +73,7 @@ def plot_mean_maps(check: HeatmapCheck, crop: float) -> Figure:
     """
     means = {head: mean_maps(check, head) for head in HEADS}
     groups = list(means["age"])
-    figure = Figure(
-        figsize=(1.15 * len(groups) + 0.6, 3.2), layout="constrained", facecolor=PAPER_COLOR
-    )
+    figure = new_figure(1.15 * len(groups) + 0.6, 3.2)
     grid = figure.subplots(len(HEADS), len(groups), squeeze=False)
     places = ((FRAME_LANDMARKS / FRAME_SIZE - 0.5) / crop + 0.5) * _PANEL_PIXELS - 0.5
     for head, row in zip(HEADS, grid, strict=True):
@@ -89,7 +96,7 @@ def plot_mean_maps(check: HeatmapCheck, crop: float) -> Figure:
         bar = figure.colorbar(ScalarMappable(scale, colors), ax=list(row), fraction=0.012, pad=0.01)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=7, colors=INK_COLOR)
-    _title(figure, titled("Mean heatmaps", len(check.faces)))
+    title_above(figure, titled("Mean heatmaps", len(check.faces)))
     return figure
 
 
@@ -113,7 +120,3 @@ def plot_sanity(check: HeatmapCheck, *, ax: Any = None) -> Figure:
     ax.set_ylim(top=1.05)
     title = "Maps of a network that is destroyed part by part"
     return label(ax, title, "Destroyed down to", "Rank correlation with the whole one's")
-
-
-def _title(figure: Figure, text: str) -> None:
-    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK_COLOR)

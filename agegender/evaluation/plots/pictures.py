@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from agegender.config import MUTED_COLOR
-from agegender.evaluation.plots.style import INK_COLOR, PAPER_COLOR
+from agegender.evaluation.plots.style import INK_COLOR, new_figure, title_above
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,11 +55,7 @@ def plot_cards(cards: Sequence[FaceCard], *, title: str) -> Figure:
     views = len(cards[0].pictures)
     across = max(1, min(MOST_ACROSS // views, len(cards)))
     down = math.ceil(len(cards) / across)
-    figure = Figure(
-        figsize=(1.65 * across * views, 0.5 + 2.25 * down),
-        layout="constrained",
-        facecolor=PAPER_COLOR,
-    )
+    figure = new_figure(1.65 * across * views, 0.5 + 2.25 * down)
     grid = figure.subplots(down, across * views, squeeze=False)
     for ax in grid.flat:
         ax.set_axis_off()
@@ -73,5 +69,5 @@ def plot_cards(cards: Sequence[FaceCard], *, title: str) -> Figure:
                 ax.set_title(text, loc="left", fontsize=8.5, color=INK_COLOR, linespacing=1.4)
             elif caption:
                 ax.set_title(caption, loc="left", fontsize=8, color=MUTED_COLOR)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK_COLOR)
+    title_above(figure, title)
     return figure

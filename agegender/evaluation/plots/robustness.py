@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 from agegender.config import ACCENT_COLOR, MUTED_COLOR
 from agegender.evaluation.corruptions import CORRUPTIONS
 from agegender.evaluation.labels import titled
-from agegender.evaluation.plots.style import INK_COLOR, PAPER_COLOR, axes, percent_ticks
+from agegender.evaluation.plots.style import (
+    INK_COLOR,
+    axes,
+    new_figure,
+    percent_ticks,
+    title_above,
+)
 from agegender.evaluation.robustness import CLEAN
 
 MEASURES = {
@@ -41,7 +47,7 @@ def plot_robustness(table: pd.DataFrame, measure: str) -> Figure:
     [clean] = table[table["corruption"] == CLEAN].to_dict("records")
     shown = [one for one in CORRUPTIONS if one.name in set(table["corruption"])]
     down = math.ceil(len(shown) / _ACROSS)
-    figure = Figure(figsize=(9.6, 0.7 + 2.3 * down), layout="constrained", facecolor=PAPER_COLOR)
+    figure = new_figure(9.6, 0.7 + 2.3 * down)
     grid = figure.subplots(down, _ACROSS, sharey=True, squeeze=False)
     for ax in grid.flat[len(shown) :]:
         ax.set_axis_off()
@@ -61,8 +67,5 @@ def plot_robustness(table: pd.DataFrame, measure: str) -> Figure:
     if measure == "mae":
         grid[0, 0].set_ylim(bottom=0)
     figure.supylabel(axis_title, fontsize=9.5, color=INK_COLOR)
-    figure.suptitle(
-        titled(title, int(clean["n"])),
-        x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK_COLOR,
-    )  # fmt: skip
+    title_above(figure, titled(title, int(clean["n"])))
     return figure

@@ -22,6 +22,11 @@ SIZE = (6.4, 4.2)
 """Width and height of every figure, in inches, so that they stand well side by side."""
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure, of a width and height in inches."""
+    return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER_COLOR)
+
+
 def axes(ax: Any) -> Any:
     """Return the axes given, or those of a new figure, in the project's style.
 
@@ -29,7 +34,7 @@ def axes(ax: Any) -> Any:
         ax: `matplotlib.axes.Axes`, or None for a new figure.
     """
     if ax is None:
-        ax = Figure(figsize=SIZE, layout="constrained", facecolor=PAPER_COLOR).subplots()
+        ax = new_figure(*SIZE).subplots()
     ax.set_facecolor("none")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED_COLOR)
@@ -67,6 +72,11 @@ def label(ax: Any, title: str, x: str, y: str) -> Figure:
     ax.set_ylabel(y, fontsize=9.5, color=INK_COLOR)
     figure: Figure = ax.figure
     return figure
+
+
+def title_above(figure: Figure, text: str) -> None:
+    """Write the title of a whole figure above all of its axes."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK_COLOR)
 
 
 def percent_ticks(axis: Any) -> None:
