@@ -15,7 +15,7 @@ from agegender.dataset.split import draw_split
 from agegender.dataset.utkface import parse_name
 from agegender.errors import DatasetError
 from agegender.images import read_image
-from agegender.model.tensors import read_weights
+from agegender.model.tensors import read_tensors
 from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.training.runs import default_run
@@ -28,7 +28,7 @@ def test_shipped_weights_are_whole_small_and_the_default() -> None:
     weights = find_weights("shipped")
     assert weights.has_skill
     assert SHIPPED_FILE.stat().st_size <= 50_000_000
-    tensors = read_weights(SHIPPED_FILE)
+    tensors = read_tensors(SHIPPED_FILE)
     assert sum(values.size for values in tensors.values()) == 23_587_712
     variances = [values for name, values in tensors.items() if name.endswith("moving_variance")]
     assert variances

@@ -1,6 +1,6 @@
 """Results that take minutes, kept part by part: a kill loses one part, a rerun none.
 
-The parts of a measurement are tables in a folder of their own. Its name tells the
+The parts of a measurement are files in a folder of their own. Its name tells the
 model, the faces and their labels, so that nothing is ever taken for something else.
 """
 

@@ -311,9 +311,9 @@ def _predict(
 def _load_heads(run: Run) -> Any:
     """Load a run's heads without the backbone, whose features are at hand."""
     from agegender.model.architecture import build_heads, float32_policy
-    from agegender.model.tensors import assign_weights, read_weights
+    from agegender.model.tensors import assign_weights, read_tensors
 
     with float32_policy():
         heads = build_heads()
-    assign_weights(heads, read_weights(run.heads_file), source=str(run.heads_file))
+    assign_weights(heads, read_tensors(run.heads_file), source=str(run.heads_file))
     return heads

@@ -65,7 +65,7 @@ def save_weights(
 def save_tensors(
     tensors: Mapping[str, NDArray[np.floating]], path: Path, metadata: Mapping[str, Any]
 ) -> str:
-    """Write arrays and the JSON beside them, for `read_weights`.
+    """Write arrays and the JSON beside them, for `read_tensors`.
 
     Args:
         tensors: float16 or float32, by name.
@@ -151,7 +151,7 @@ def file_hash(path: Path, algorithm: str = "sha256") -> str:
     return _hash_file(path, algorithm, status.st_mtime_ns, status.st_size)
 
 
-def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read a weights file and check it against the hash in the JSON beside it.
 
     Args:

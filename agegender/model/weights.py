@@ -26,7 +26,7 @@ from agegender.model.tensors import (
     check_file,
     file_hash,
     read_metadata,
-    read_weights,
+    read_tensors,
 )
 from agegender.storage import storage_errors
 
@@ -193,7 +193,7 @@ def load_backbone(weights: BackboneWeights) -> Any:
                 f"{weights.file} cannot be read ({error}); delete it, so that it is fetched again."
             ) from error
     else:
-        tensors = read_weights(weights.file)
+        tensors = read_tensors(weights.file)
         if read_metadata(weights.file)["sha256"] != weights.sha256:
             raise InvalidModelError(
                 f"{weights.file} has changed since it was chosen; choose it again."

@@ -21,7 +21,7 @@ from agegender.config import SHIPPED_DIR
 from agegender.errors import InvalidModelError, ModelNotFoundError, RunError
 from agegender.model.architecture import attach_heads, float32_policy
 from agegender.model.preprocessing import InputSpec
-from agegender.model.tensors import assign_weights, read_metadata, read_weights
+from agegender.model.tensors import assign_weights, read_metadata, read_tensors
 from agegender.model.weights import BackboneWeights, find_weights, load_backbone
 from agegender.storage import write_json, write_text
 from agegender.training.config import TrainConfig
@@ -280,7 +280,7 @@ class Run:
                 f"Run {self.id} has no trained heads ({self.state.status}); resume it, or choose "
                 "another run."
             )
-        heads = read_weights(self.heads_file)
+        heads = read_tensors(self.heads_file)
         backbone = load_backbone(self.weights())
         with float32_policy():
             model = attach_heads(backbone)

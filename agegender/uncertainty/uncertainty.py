@@ -10,7 +10,7 @@ import numpy as np
 
 from agegender.errors import InvalidModelError
 from agegender.model.architecture import FEATURE_COUNT
-from agegender.model.tensors import read_metadata, read_weights, save_tensors
+from agegender.model.tensors import read_metadata, read_tensors, save_tensors
 from agegender.uncertainty.familiarity import FLAGGED, Familiarity, fit_familiarity
 from agegender.uncertainty.intervals import (
     MIN_FIT_FACES,
@@ -166,7 +166,7 @@ def load_uncertainty(path: Path, *, heads: Path) -> Uncertainty:
         ModelNotFoundError: If a file or the JSON beside it is missing.
         InvalidModelError: If it is damaged or belongs to other heads.
     """
-    tensors = read_weights(path)
+    tensors = read_tensors(path)
     if read_metadata(path).get("heads_sha256") != read_metadata(heads)["sha256"]:
         raise InvalidModelError(
             f"{path} belongs to other heads than {heads.name} beside it; train a new run."

@@ -15,7 +15,7 @@ from agegender.model.tensors import (
     check_file,
     file_hash,
     read_metadata,
-    read_weights,
+    read_tensors,
     save_tensors,
     save_weights,
 )
@@ -36,7 +36,7 @@ def rewrite(path, data):
 
 
 def test_arrays_and_what_is_known_of_them_come_back(saved):
-    tensors = read_weights(saved)
+    tensors = read_tensors(saved)
     assert {name: values.dtype for name, values in tensors.items()} == {
         "a": np.float32,
         "b": np.float32,
@@ -72,7 +72,7 @@ def test_damaged_json_is_refused(saved, text):
         read_metadata(saved)
 
 
-@pytest.mark.parametrize("read", [check_file, read_weights])
+@pytest.mark.parametrize("read", [check_file, read_tensors])
 def test_file_cut_short_is_refused(saved, read):
     with saved.open("r+b") as file:
         file.truncate(1000)
@@ -80,7 +80,7 @@ def test_file_cut_short_is_refused(saved, read):
         read(saved)
 
 
-@pytest.mark.parametrize("read", [check_file, read_weights])
+@pytest.mark.parametrize("read", [check_file, read_tensors])
 def test_file_of_another_hash_is_refused(saved, read):
     with saved.open("r+b") as file:
         file.seek(-1, 2)
@@ -92,7 +92,7 @@ def test_file_of_another_hash_is_refused(saved, read):
 def test_missing_file_is_one_sentence(saved):
     saved.unlink()
     with pytest.raises(ModelNotFoundError, match="No such file"):
-        read_weights(saved)
+        read_tensors(saved)
 
 
 def test_pickle_is_refused_and_its_code_does_not_run(saved, tmp_path):
@@ -102,7 +102,7 @@ def test_pickle_is_refused_and_its_code_does_not_run(saved, tmp_path):
 
     rewrite(saved, pickle.dumps(Attack()))
     with pytest.raises(InvalidModelError, match="can carry code"):
-        read_weights(saved)
+        read_tensors(saved)
     assert not (tmp_path / "attacked").exists()
 
 
@@ -111,7 +111,7 @@ def test_other_number_types_are_refused(saved):
 
     rewrite(saved, save({"a": np.zeros(3, np.float64)}))
     with pytest.raises(InvalidModelError, match="float64"):
-        read_weights(saved)
+        read_tensors(saved)
 
 
 def test_other_shape_is_refused_and_nothing_is_assigned():
