@@ -24,6 +24,7 @@ from pages.prediction_result import (
     sources_of,
     take_as_crop,
 )
+from pages.prediction_uploads import take_photos
 
 if TYPE_CHECKING:
     from streamlit.typing import UploadedFile
@@ -35,37 +36,6 @@ FAILURES_SHOWN = 4
 ZIP_FACES = 50
 """The ZIP is kept in memory for each visitor, some 2 MB a face; the command line,
 which writes to disk, has no such limit."""
-
-
-def take_photos() -> tuple[list[UploadedFile], bool]:
-    """Let the visitor upload photos or take one, and say whether they are crops."""
-    source = st.segmented_control(
-        "Photos",
-        ["upload", "camera"],
-        default="upload",
-        required=True,
-        format_func={
-            "upload": ":material/upload: Upload",
-            "camera": ":material/photo_camera: Camera",
-        }.__getitem__,
-    )
-    if source == "camera":
-        taken = st.camera_input("Take a photo", width=480)
-        uploads = [taken] if taken is not None else []
-    else:
-        uploads = st.file_uploader(
-            "One or more photos, or a ZIP of them",
-            type=[*shared.picture_types(), ".zip"],
-            accept_multiple_files=True,
-            help="JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF.",
-        )
-    crops = st.toggle(
-        "These are already face crops",
-        help="Each picture shows one face, cut out as in UTKFace. The centre square is taken "
-        "as it is, and no face is looked for.",
-    )
-    st.caption("Every face is found and answered. Photos stay in memory and are not kept.")
-    return list(uploads), crops
 
 
 def load_model(run: Run) -> Predictor:

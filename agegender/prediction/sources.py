@@ -89,6 +89,18 @@ def iter_pictures(
                 yield Picture(name, error)
 
 
+def is_wanted(name: str) -> bool:
+    """Tell pictures, and archives, from everything else in a folder or a ZIP.
+
+    Args:
+        name: Of the file, with the folders that it lies in there.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if any(part == "__MACOSX" or _is_hidden(part) for part in path.parts):
+        return False
+    return _is_picture(path.name) or path.suffix.lower() == ".zip"
+
+
 def _entries(source: Source) -> Iterator[_Entry]:
     """Find the pictures in a file, folder, ZIP or upload."""
     if isinstance(source, Path):
@@ -145,8 +157,9 @@ def _in_archive(name: str, file: Path | io.BytesIO) -> Iterator[_Entry]:
     """Find the pictures in a ZIP, in the order of their names."""
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if _is_wanted(member)]
-            _check_archive(name, len(archive.infolist()), members)
+            listed = archive.infolist()
+            members = [one for one in listed if not one.is_dir() and is_wanted(one.filename)]
+            _check_archive(name, len(listed), members)
             if not members:
                 yield _no_picture(name, "ZIP")
             for member in sorted(members, key=lambda member: member.filename):
@@ -214,14 +227,6 @@ def _refused(name: str, reason: str) -> _Entry:
 
 def _is_archive(start: bytes) -> bool:
     return start.startswith((_ZIP_START, _EMPTY_ZIP_START))
-
-
-def _is_wanted(member: zipfile.ZipInfo) -> bool:
-    """Tell pictures, and archives to complain about, from everything else in a ZIP."""
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    if member.is_dir() or any(part == "__MACOSX" or _is_hidden(part) for part in path.parts):
-        return False
-    return _is_picture(path.name) or path.suffix.lower() == ".zip"
 
 
 def _is_picture(name: str) -> bool:

@@ -151,6 +151,30 @@ def test_crops_are_taken_as_they_are(
     assert {button.label for button in at.download_button} == {"CSV", "JSONL"}
 
 
+def test_a_folder_is_answered_and_what_is_no_picture_in_it_is_passed_over(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    _, first, kind = photo(1)
+    _, second, _ = photo(2)
+    at = open_page("prediction")
+    at.button_group[0].set_value("folder").run()
+    assert at.file_uploader[0].accept_directory
+    at.file_uploader[0].set_value(
+        [
+            ("trip/day 2/b.png", second, kind),
+            ("trip/.DS_Store", b"a note", ""),
+            ("trip/._a.png", b"another", kind),
+            ("trip/Thumbs.db", b"and another", ""),
+            ("trip/a.png", first, kind),
+        ]
+    ).run()
+    assert not at.exception
+    assert not at.error
+    [table] = [frame.value for frame in at.dataframe]
+    assert table["file"].tolist() == ["trip/a.png"] + 2 * ["trip/day 2/b.png"]
+    assert len(answers_of(at)) == 1
+
+
 def test_several_photos_are_looked_at_one_at_a_time(
     open_page: OpenPage, shared_run: Run, finder: list[int]
 ) -> None:
