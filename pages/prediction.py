@@ -83,9 +83,11 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         view = faces.choose_view()
-        unsure_below = st.slider(
-            "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260
-        )
+        percent = st.slider(
+            "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260,
+            key="prediction_unsure", persist_state="session",
+        )  # fmt: skip
+    result.call_unsure_below(percent / 100)
     if view != faces.BOXES:
         explain_faces(predictor, result, place)
     maps = result.maps.get(place, [])
@@ -94,7 +96,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     photo_place, faces_place = (None, st.container()) if is_crop else faces.beside(photo)
     if photo_place is not None:
         if view == faces.BOXES:
-            drawn = draw_answers(photo, found, unsure_below=unsure_below / 100)
+            drawn = draw_answers(photo, found, unsure_below=result.unsure_below)
         else:
             drawn = faces.photo_with_maps(photo, found, maps, predictor, view)
         with photo_place:
@@ -108,7 +110,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
                 on_click="ignore",
             )
     with faces_place:
-        faces.show_cards(predictor, answer.faces, maps, view, unsure_below / 100)
+        faces.show_cards(predictor, answer.faces, maps, view, result.unsure_below)
         if answer.faces[0].prediction.age_low is None:
             st.caption("This model gives no intervals; models that are trained from now on do.")
 
@@ -213,7 +215,9 @@ def explained_photos(
         photo = picture.content
         if isinstance(photo, InvalidImageError) or place in result.crops:
             photo = None
-        yield explain_photo(predictor, answer, photo, most_faces=left)
+        yield explain_photo(
+            predictor, answer, photo, unsure_below=result.unsure_below, most_faces=left
+        )
         left = max(0, left - len(answer.faces))
 
 

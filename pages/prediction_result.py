@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agegender.errors import InvalidImageError
 from agegender.prediction.sources import Picture, Source, iter_pictures
+from agegender.prediction.words import UNSURE_BELOW
 from agegender.training.runs import Run
 from pages import shared
 from pages.prediction_faces import CARDS_SHOWN
@@ -43,6 +44,7 @@ class Result:
         shown: The photo that is looked at: its place, itself in a size to draw on,
             and its scale.
         maps: Heatmaps of the largest faces, by the photo's place, once asked for.
+        unsure_below: Genders with less confidence are called unsure.
         archive: The ZIP file, once it has been asked for.
     """
 
@@ -52,7 +54,14 @@ class Result:
     crops: set[int] = field(default_factory=set)
     shown: tuple[int, NDArray[np.uint8], float] | None = None
     maps: dict[int, list[Explanation]] = field(default_factory=dict)
+    unsure_below: float = UNSURE_BELOW
     archive: bytes = b""
+
+    def call_unsure_below(self, confidence: float) -> None:
+        """Call genders unsure from now on as the visitor wants; a ZIP is then made anew."""
+        if confidence != self.unsure_below:
+            self.unsure_below = confidence
+            self.archive = b""
 
 
 def sources_of(uploads: list[UploadedFile]) -> Iterator[Source]:

@@ -22,7 +22,7 @@ from agegender.prediction.drawing import draw_answers
 from agegender.prediction.photos import FaceAnswer, PhotoAnswer, predict_photo
 from agegender.prediction.predictor import Predictor
 from agegender.prediction.tables import Row, table_bytes, table_rows, write_table
-from agegender.prediction.words import describe
+from agegender.prediction.words import UNSURE_BELOW, describe
 from agegender.storage import replacing
 from agegender.uncertainty.temperature import scale_probability
 
@@ -93,6 +93,7 @@ def explain_photo(
     photo: NDArray[np.uint8] | None,
     *,
     opacity: float = DEFAULT_OPACITY,
+    unsure_below: float = UNSURE_BELOW,
     most_faces: int | None = None,
 ) -> ExplainedPhoto:
     """Explain an answer that there is already.
@@ -103,11 +104,11 @@ def explain_photo(
         photo: RGB, uint8, shape (height, width, 3), to draw the boxes on; None for
             a picture that was taken as a crop.
         opacity: As for `explain_photos`.
+        unsure_below: As for `draw_answers`.
         most_faces: Faces that are explained, the largest first; all by default.
     """
-    return ExplainedPhoto(
-        answer, _explanation_files(predictor, answer.faces, photo, opacity, most_faces)
-    )
+    files = _explanation_files(predictor, answer.faces, photo, opacity, unsure_below, most_faces)
+    return ExplainedPhoto(answer, files)
 
 
 def _explanation_files(
@@ -115,18 +116,19 @@ def _explanation_files(
     answers: Sequence[FaceAnswer],
     photo: NDArray[np.uint8] | None,
     opacity: float,
+    unsure_below: float,
     most_faces: int | None,
 ) -> Iterator[tuple[str, bytes]]:
     """Make the pictures of a photo's faces."""
     if photo is not None and answers:
-        yield "photo.jpg", jpeg_bytes(draw_answers(photo, answers))
+        yield "photo.jpg", jpeg_bytes(draw_answers(photo, answers, unsure_below=unsure_below))
     for number, answer in enumerate(answers[:most_faces], start=1):
         explanation = predictor.explain(answer.crop)
         face = predictor.display_face(answer.crop)
         shown = {"face": face} | explanation_pictures(face, explanation, opacity=opacity)
         for label, rgb in shown.items():
             yield f"{number}-{label}.png", png_bytes(rgb)
-        title = describe(answer.prediction)
+        title = describe(answer.prediction, unsure_below=unsure_below)
         figure = plot_explanation(face, explanation, title=title, opacity=opacity)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=FIGURE_DPI)

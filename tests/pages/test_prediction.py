@@ -11,6 +11,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
+from agegender.prediction.drawing import draw_answers
+from agegender.prediction.export import jpeg_bytes
 from agegender.prediction.faces import Face, crop_face
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
@@ -103,6 +105,29 @@ def test_gender_is_unsure_below_what_the_visitor_sets(
     at.slider[0].set_value(95 if confidence < 95 else 50).run()
     bars = [bar.proto.text for bar in at.get("progress")]
     assert [bar.startswith("Unsure (") for bar in bars] == [confidence < 95]
+
+
+def test_pictures_in_the_zip_call_genders_unsure_as_the_page_does(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    one = photo(1)
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([one]).run()
+    at.slider[0].set_value(95).run()
+    [prepare] = [button for button in at.button if button.label.startswith("Prepare a ZIP")]
+    prepare.click().run()
+    assert not at.exception
+    result = at.session_state["prediction"]
+    archive = zipfile.ZipFile(io.BytesIO(result.archive))
+    image = np.asarray(Image.open(io.BytesIO(one[1])))
+    loose, strict = (
+        jpeg_bytes(draw_answers(image, result.answers[0].faces, unsure_below=threshold))
+        for threshold in (0.5, 0.95)
+    )
+    assert archive.read("1-faces/photo.jpg") == strict != loose
+    at.slider[0].set_value(50).run()
+    # The ZIP of another threshold is gone.
+    assert "ZIP with heatmaps" not in [button.label for button in at.download_button]
 
 
 def test_five_hundred_faces_do_not_fill_the_page(
