@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +33,6 @@ from pages.dataset_labels import show_label_quality
 SAMPLES_SHOWN = 18
 PAIRS_SHOWN = 12
 FACE_WIDTH = 120
-PATH_SHOWN = 120
-"""Letters of a path that are repeated in an error message."""
 ROWS_SHOWN = 500
 """More rows of unused files are not sent to the browser."""
 
@@ -113,33 +111,12 @@ def get_path() -> None:
     )
     if st.button("Use it", type="primary", icon=":material/check:", disabled=not text.strip()):
         with shared.errors_as_messages():
-            path = look_up(text.strip())
+            path = shared.look_up(text.strip())
             if path.is_file():
                 dest = free_folder(path.name.split(".")[0])
                 with shared.progress("Unpacking") as on_progress:
                     path = fetch_dataset(dest, archive=path, on_progress=on_progress)
             use(path)
-
-
-def look_up(text: str) -> Path:
-    """Return the path that somebody typed; nothing need be there.
-
-    Raises:
-        DatasetError: If it cannot be a path: it is too long, leads through a folder
-            that may not be looked into, or names a user who does not exist.
-    """
-    try:
-        path = Path(text).expanduser()
-        with suppress(FileNotFoundError, NotADirectoryError):
-            path.stat()
-    # Of a user who does not exist Python says RuntimeError, of a zero byte ValueError.
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = (error.strerror or error) if isinstance(error, OSError) else error
-        shown = text if len(text) <= PATH_SHOWN else f"{text[:PATH_SHOWN]} …"
-        raise DatasetError(
-            f"{shown} cannot be opened ({reason}); choose another folder or archive."
-        ) from error
-    return path
 
 
 @contextmanager

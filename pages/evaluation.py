@@ -26,6 +26,7 @@ from agegender.training.features import count_missing
 from agegender.training.runs import Run
 from pages import shared
 from pages.evaluation_fairness import find_fairness, show_crossings, show_gates
+from pages.evaluation_photos import show_photos
 from pages.evaluation_uncertainty import show_uncertainty
 
 SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
@@ -331,17 +332,22 @@ faces = shared.need_dataset()
 shared.skill_note(chosen_run)
 shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces, chosen_run)
-answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
-figures = figures_of(answers, training_floors(faces), constant_half_width(chosen_run))
+# One element, with or without progress in it: tabs that moved would go back to the first.
+with st.container():
+    answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
+    figures = figures_of(answers, training_floors(faces), constant_half_width(chosen_run))
 show_figures(figures)
 if left_out:
     st.caption(
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
         "been trained on them, so that they would flatter it."
     )
-age, gender, sure, groups, gates, pictures, training, report = st.tabs(
-    ["Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Training", "Report"]
-)
+age, gender, sure, groups, gates, pictures, photos, training, report = st.tabs(
+    [
+        "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Whole photos", "Training",
+        "Report",
+    ]
+)  # fmt: skip
 with age:
     show_age(answers, figures)
 with gender:
@@ -356,6 +362,8 @@ with gates:
     show_gates(answers, fairness)
 with pictures:
     show_pictures(faces, answers)
+with photos:
+    show_photos(chosen_run)
 with training:
     show_training(chosen_run)
 with report:

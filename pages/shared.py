@@ -16,7 +16,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_dir
-from agegender.errors import AgeGenderError, ModelNotFoundError
+from agegender.errors import AgeGenderError, DatasetError, ModelNotFoundError
 from agegender.storage import write_json
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ RUN_KEY = "run"
 
 _SHELL_KEY = "in_app"
 """Set by `run` for the page; missing when Streamlit ran a page's file by itself."""
+
+PATH_SHOWN = 120
+"""Letters of a path that are repeated in an error message."""
 
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
 
@@ -184,6 +187,28 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         bar.empty()
 
 
+# -- Paths that are typed -------------------------------------------------------
+
+
+def look_up(text: str) -> Path:
+    """Return the path that somebody typed; nothing need be there.
+
+    Raises:
+        DatasetError: If it cannot be a path: it is too long, leads through a folder
+            that may not be looked into, or names a user who does not exist.
+    """
+    try:
+        path = Path(text).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    # Of a user who does not exist Python says RuntimeError, of a zero byte ValueError.
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror or error) if isinstance(error, OSError) else error
+        shown = text if len(text) <= PATH_SHOWN else f"{text[:PATH_SHOWN]} …"
+        raise DatasetError(f"{shown} cannot be opened ({reason}); check the path.") from error
+    return path
+
+
 # -- The dataset ---------------------------------------------------------------
 
 
@@ -248,7 +273,8 @@ def read_dataset(folder: Path) -> Dataset:
     from agegender.dataset.dataset import open_dataset
 
     slot = _slot(str(folder.resolve()), _changed_ns(folder))
-    with slot.lock:
+    # One element, with or without progress in it: tabs that moved would go back to the first.
+    with slot.lock, st.container():
         if slot.dataset is None:
             with progress("Reading faces") as on_progress:
                 slot.dataset = open_dataset(folder, on_progress=on_progress)

@@ -7,6 +7,7 @@ who it is, where the same person is on several photos. Other columns do not matt
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,12 @@ def read_labels(folder: Path) -> pd.DataFrame:
         GENDER_NAMES), `subject` (the file itself where no column says who it is).
 
     Raises:
-        DatasetError: If there are no labels, or one of them cannot be understood.
+        DatasetError: If there is no such folder, it has no labels, or one of them cannot
+            be understood.
     """
+    # `Path.is_dir` raises where a name is too long.
+    if not os.path.isdir(folder):
+        raise DatasetError(f"{folder}: there is no such folder; check the path.")
     path = folder / LABELS_FILE
     try:
         # Everything as text: "007" is somebody else than "7".
@@ -174,6 +179,19 @@ def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
         "width": None if with_range.empty else float(width),
         **{f"by_{by}": _by(answered, by, seed) for by in GROUPINGS},
     }
+
+
+def photo_note(metrics: dict[str, Any]) -> str:
+    """Say what the figures are of, and how they count.
+
+    Args:
+        metrics: What `photo_metrics` returned.
+    """
+    return (
+        f"{metrics['n']:,} photos of {metrics['subjects']:,} people, uncropped: the largest face "
+        "that is found counts, and a photo without one is a failure. Photos of one person are "
+        "not independent; intervals count people."
+    )
 
 
 def photo_table(metrics: dict[str, Any]) -> pd.DataFrame:

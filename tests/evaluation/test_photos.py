@@ -154,6 +154,8 @@ def test_labels_that_cannot_be_used_are_refused(tmp_path: Path, text: str, words
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"has no labels\.csv"):
         read_labels(tmp_path)
+    with pytest.raises(DatasetError, match="there is no such folder"):
+        read_labels(tmp_path / "none")
 
 
 def test_numbers_as_subjects_stay_text(tmp_path: Path) -> None:

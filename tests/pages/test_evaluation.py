@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import workspace_dir
 from agegender.dataset.dataset import Dataset
 from agegender.evaluation.predictions import read_test_reads
+from agegender.prediction.predictor import Prediction
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
 
@@ -40,7 +43,8 @@ def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
     assert "drawings, not people" in text_of(at)
     assert read_test_reads(trained_run) == []
     assert [tab.label for tab in at.tabs] == [
-        "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Training", "Report",
+        "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Whole photos", "Training",
+        "Report",
     ]  # fmt: skip
 
 
@@ -112,6 +116,48 @@ def test_gaps_between_groups_and_age_gates_are_shown(open_page: OpenPage, shared
     assert not at.exception
     [gaps] = [frame.value for frame in at.dataframe if "Not noise" in frame.value]
     assert gaps["Gap"].str.endswith("points").all()
+
+
+def test_whole_photos_are_measured_and_a_wrong_folder_is_refused_in_one_sentence(
+    open_page: OpenPage, shared_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [SimpleNamespace(prediction=Prediction(33, 0.9, 25, 40))]
+    monkeypatch.setattr("agegender.evaluation.photos.predict_photo", lambda *_: found)
+    monkeypatch.setattr("agegender.prediction.predictor.load_predictor", lambda run: None)
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    at = open_page("evaluation")
+
+    def measure(path: str) -> None:
+        [field] = [field for field in at.text_input if field.label == "Folder of photos"]
+        field.set_value(path).run()
+        [button] = [button for button in at.button if button.label == "Measure"]
+        button.click().run()
+        assert not at.exception
+
+    for path, words in (
+        (str(tmp_path / "nowhere"), "there is no such folder"),
+        (str(folder), "has no labels.csv"),
+        ("~nobody-of-that-name", "cannot be opened"),
+    ):
+        measure(path)
+        [error] = at.error
+        assert words in error.value
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(folder / name)
+    labels = "filename,age,gender,subject\na.png,30,female,1\nb.png,50,male,1\n"
+    (folder / "labels.csv").write_text(labels)
+    measure(f" {folder} ")
+    assert not at.error
+    [table] = [frame.value for frame in at.dataframe if "Figure" in frame.value]
+    values = dict(zip(table["Figure"], table["Value"], strict=True))
+    assert values["Exactly one face found"] == "100.0%"
+    assert values["Age MAE, years"] == "10.0"
+    assert values["Gender accuracy"] == "50.0%"
+    assert values["Ages within their 90% interval"] == "50.0%"
+    [failures] = [frame.value for frame in at.dataframe if "What went wrong" in frame.value]
+    assert failures["Photo"].tolist() == ["b.png"]
+    assert "2 photos of 1 people" in text_of(at)
 
 
 def test_the_report_can_be_taken_away(open_page: OpenPage, trained_run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agegender.evaluation import plots
 from agegender.evaluation.html import Section
-from agegender.evaluation.photos import photo_failures, photo_group_table, photo_table
+from agegender.evaluation.photos import photo_failures, photo_group_table, photo_note, photo_table
 from agegender.evaluation.sections.base import Draw, Evaluation
 
 
@@ -34,15 +34,10 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
                 "Whole photos: the dark line is the mean error of each decade.",
             ),
         ]
-    lead = (
-        f"{metrics['n']:,} photos of {metrics['subjects']:,} people, uncropped: the largest face "
-        "that is found counts, and a photo without one is a failure. Photos of one person are "
-        "not independent; intervals count people."
-    )
     tables = [("Whole photos", photo_table(metrics))]
     if len(answered):
         tables.append(("Whole photos, by age band and gender", photo_group_table(metrics)))
     failures = photo_failures(photos)
     if len(failures):
         tables.append(("Photos with something wrong", failures))
-    return [Section("Whole photos", lead, figures=figures, tables=tables)]
+    return [Section("Whole photos", photo_note(metrics), figures=figures, tables=tables)]
