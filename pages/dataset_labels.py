@@ -19,6 +19,8 @@ from agegender.errors import ModelNotFoundError
 from agegender.images import read_image
 from agegender.label_quality.suspicion import HEADS, exclusions, rank_labels
 from agegender.model.weights import BackboneWeights
+from agegender.training.config import TrainConfig
+from agegender.training.estimate import estimate_seconds
 from agegender.training.features import count_missing
 from agegender.training.runs import default_run
 from pages import shared
@@ -82,15 +84,22 @@ def find_suspects(
 
 
 def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
-    """Check the labels when asked to, which takes a minute or two for 17,000 faces."""
-    from agegender.label_quality.out_of_fold import predict_out_of_fold
+    """Check the labels when asked to, and say how long that takes."""
+    from agegender.label_quality.out_of_fold import EPOCHS, FOLDS, predict_out_of_fold
 
-    missing = count_missing(dataset.of("train"), weights)
+    train = dataset.of("train")
+    missing = count_missing(train, weights)
     if missing:
         st.markdown(
             f"**{missing:,}** faces have not been through this backbone yet. It is done once; you "
             "can stop and go on. A training does it in the background."
         )
+    # As if every fold's heads learned from all of them: the fifth too many is for the answers.
+    config = TrainConfig("", weights.name, epochs=FOLDS * EPOCHS)
+    seconds = estimate_seconds(
+        config, size=weights.spec.size, train_faces=len(train), missing=missing
+    )
+    st.caption(f"About **{shared.duration(seconds)}** on this computer, once for these labels.")
     if st.button("Check the labels", type="primary", icon=":material/fact_check:"):
         with (
             st.spinner("Checking; the first time starts TensorFlow …"),

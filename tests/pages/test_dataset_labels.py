@@ -69,6 +69,7 @@ def test_marked_labels_are_saved_and_left_out_of_the_next_training(
 ) -> None:
     at = open_page("dataset")
     assert not at.checkbox
+    assert "on this computer, once" in text_of(at)
     press(at, "Check the labels")
     assert "**0** faces are" in text_of(at)
     suspect = open_dataset(demo_dataset_dir()).of("train").iloc[7]
