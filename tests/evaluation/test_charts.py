@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from agegender.config import GENDER_COLORS, RACE_COLORS, SPLIT_COLORS
 from agegender.evaluation import charts
 from agegender.evaluation.distributions import MOST_POINTS
 from agegender.evaluation.groups import GROUPINGS
+from agegender.evaluation.labels import GATE_CURVES
 from agegender.evaluation.metrics import compute_metrics
 
 HISTORY = pd.DataFrame(
@@ -103,6 +105,27 @@ def test_training_chart_has_both_splits(measure: str) -> None:
     assert SPLIT_COLORS["train"] in text
     assert SPLIT_COLORS["validation"] in text
     charts.training_chart(HISTORY.iloc[:0], measure).to_dict()
+
+
+@pytest.mark.parametrize(("width", "columns"), [(290, 1), (900, 3)])
+def test_long_legends_are_a_column_on_a_narrow_screen(width: int, columns: int) -> None:
+    curve = pd.DataFrame({"threshold": [18], **dict.fromkeys(GATE_CURVES, 0.5)})
+    spec = charts.gate_chart(curve, 18, None).to_dict()
+    legend = spec["layer"][0]["encoding"]["color"]["legend"]
+    choice = re.fullmatch(r"width < (\d+) \? (\d) : (\d)", legend["columns"]["expr"])
+    assert choice is not None
+    needed, narrow, wide = map(int, choice.groups())
+    assert (narrow if width < needed else wide) == columns
+
+
+def test_a_long_title_is_broken_into_lines(
+    make_predictions: Callable[..., pd.DataFrame],
+) -> None:
+    title = charts.residual_chart(make_predictions(6000)).to_dict()["title"]
+    assert len(title) == 2
+    assert " ".join(title) == (
+        f"Age error and its mean by decade (n = 6,000, {MOST_POINTS:,} drawn)"
+    )
 
 
 def test_unknown_curve_is_refused() -> None:

@@ -8,7 +8,13 @@ import altair as alt
 import pandas as pd
 
 from agegender.config import MUTED_COLOR
-from agegender.evaluation.charts.style import color, count_tooltip, layered, percent_axis
+from agegender.evaluation.charts.style import (
+    HEIGHT,
+    color,
+    count_tooltip,
+    layered,
+    percent_axis,
+)
 from agegender.evaluation.crossings import largest_gaps
 from agegender.evaluation.labels import (
     FIGURE_TITLES,
@@ -39,7 +45,8 @@ def gap_chart(gaps: pd.DataFrame, figure: str) -> Any:
     """
     part = largest_gaps(gaps, figure, GAPS_SHOWN)
     form = "+.1%" if figure == "accuracy" else "+.1f"
-    title = f"{FIGURE_TITLES[figure]}, the group's less the others'"
+    # In two lines, as the groups' names leave it little room.
+    title = [f"{FIGURE_TITLES[figure]},", "the group's less the others'"]
     verdict = part["is_real"].map(VERDICTS)
     base = alt.Chart(part.assign(verdict=verdict)).encode(
         y=alt.Y("group:N", sort=None, title=None, axis=_ALL_LABELS),
@@ -87,7 +94,7 @@ def gate_chart(curve: pd.DataFrame, gate: int, challenge: int | None) -> Any:
                 scale=alt.Scale(nice=False, zero=False),
             ),
             y=alt.Y("share:Q", title="Share", axis=percent_axis()),
-            color=color("error", colors, alt.Legend(title=None, orient="top", labelLimit=0)),
+            color=color("error", colors),
             tooltip=[
                 alt.Tooltip("error:N", title="Share"),
                 alt.Tooltip("threshold:Q", title="Threshold, years"),
@@ -110,5 +117,5 @@ def gate_chart(curve: pd.DataFrame, gate: int, challenge: int | None) -> Any:
             text="name:N", y=alt.value(4)
         ),
         title=f"{gate} or over",
-        height=300,
+        height=HEIGHT,
     )

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, RACE_COLORS
-from agegender.evaluation.charts.style import HEIGHT, count_tooltip
+from agegender.evaluation.charts.style import HEIGHT, count_tooltip, if_fit
 from agegender.evaluation.labels import GROUP_TITLES
 
 
@@ -35,7 +35,13 @@ def group_chart(
             "group:N",
             sort=None,
             title=GROUP_TITLES[by],
-            axis=alt.Axis(labelAngle=_angle(table), labelOverlap=False, labelLimit=0),
+            # Names are turned where they would not fit side by side.
+            axis=alt.Axis(
+                labelAngle=if_fit(table["group"], "0", "-35"),
+                labelAlign=if_fit(table["group"], "'center'", "'right'"),
+                labelOverlap=False,
+                labelLimit=0,
+            ),
         ),
         tooltip=[
             alt.Tooltip("group:N", title=GROUP_TITLES[by]),
@@ -85,8 +91,3 @@ def group_chart(
         .resolve_scale(color="independent")
         .properties(height=HEIGHT)
     )
-
-
-def _angle(table: pd.DataFrame) -> int:
-    """Turn the names of groups when they would not fit side by side."""
-    return -35 if len("".join(table["group"])) > 60 else 0
