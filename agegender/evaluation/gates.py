@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from agegender.config import MAX_AGE_YEARS
 from agegender.evaluation.groups import group_of
@@ -136,6 +135,8 @@ def upper_bound(hits: int, count: int) -> float:
         The one-sided bound of Clopper and Pearson (1934), 0..1; it holds for
         rare events as well, and is 3 / `count` when none was seen.
     """
+    from scipy import stats
+
     return 1.0 if hits == count else float(stats.beta.ppf(0.95, hits + 1, count - hits))
 
 

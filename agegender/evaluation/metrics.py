@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, SEED
 from agegender.evaluation.groups import AGE_RANGES, GROUPINGS, group_of
@@ -243,6 +242,9 @@ def _adult_figures(predictions: pd.DataFrame, floors: Floors) -> dict[str, Any]:
 
 
 def _class_figures(predictions: pd.DataFrame) -> dict[str, Any]:
+    # Takes a second to import, which a page that draws charts of a dataset need not wait for.
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+
     true, answered = predictions["gender"], predictions["gender_pred"]
     numbers = list(range(len(GENDER_NAMES)))
     precision, recall, f1, _ = precision_recall_fscore_support(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from agegender.evaluation.intervals import share_difference
 
@@ -49,6 +48,8 @@ def difference_of_means(first: NDArray[np.float64], second: NDArray[np.float64])
     Returns:
         `UNKNOWN` where either group has fewer than two faces or none varies.
     """
+    from scipy import stats
+
     if min(len(first), len(second)) < 2 or not (first.std() or second.std()):
         return UNKNOWN
     result = stats.ttest_ind(first, second, equal_var=False)
@@ -67,6 +68,8 @@ def difference_of_shares(first: NDArray[np.bool_], second: NDArray[np.bool_]) ->
     Returns:
         With Newcombe's interval; `UNKNOWN` where either group is empty.
     """
+    from scipy import stats
+
     if not (len(first) and len(second)):
         return UNKNOWN
     hits, other_hits = int(first.sum()), int(second.sum())
