@@ -58,6 +58,8 @@ def read_labels(folder: Path) -> pd.DataFrame:
     try:
         # Everything as text: "007" is somebody else than "7".
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # Names of rows without a column of their own, as R writes them, become the index.
+        table = table.reset_index(drop=True)
     except FileNotFoundError as error:
         raise DatasetError(
             f"{folder} has no {LABELS_FILE}; add one with the columns {', '.join(COLUMNS)}."

@@ -167,6 +167,15 @@ def test_numbers_as_subjects_stay_text(tmp_path: Path) -> None:
     assert table["gender"].tolist() == [0, 0]
 
 
+def test_names_of_rows_as_r_writes_them_do_not_matter(folder: Path) -> None:
+    (folder / "labels.csv").write_text(
+        '"filename","age","gender"\n"1","alone.png",30,"female"\n"2","empty.png",50,"male"\n'
+    )
+    photos = answer_photos(PREDICTOR, folder)
+    assert photos["file"].tolist() == ["alone.png", "empty.png"]
+    assert photos["faces"].tolist() == [1, 0]
+
+
 def test_stopping_stops(folder: Path) -> None:
     with pytest.raises(StoppedError):
         answer_photos(PREDICTOR, folder, should_stop=lambda: True)
