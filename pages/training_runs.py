@@ -68,7 +68,7 @@ def progress_text(state: RunState) -> str:
     """Say what is being done, how far it is and how long it will take."""
     words = PHASES.get(state.phase, state.phase)
     if state.total:
-        unit = {"heads": "epochs", "fine-tuning": "epochs", "dataset": "files"}.get(
+        unit = {"heads": "epochs", "fine-tuning": "steps", "dataset": "files"}.get(
             state.phase, "faces"
         )
         words += f": {state.done:,} of {state.total:,} {unit}"

@@ -51,8 +51,8 @@ class RunState:
             (`message` says why), "interrupted" (its process is gone without a
             word) or "damaged" (its folder cannot be read).
         phase: "starting", "dataset", "features", "heads" or "fine-tuning".
-        done: Steps of the phase that are done: files, faces or epochs.
-        total: All steps of the phase; 0 while unknown.
+        done: How much of the phase is done: files, faces, epochs or steps.
+        total: How much there is to do in the phase; 0 while unknown.
         message: One sentence for a person; empty while all is well.
         started: When the run was made or resumed, in Unix seconds.
         phase_started: When the phase began, in Unix seconds.

@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 from agegender.config import demo_dataset_dir
 from agegender.errors import RunError
 from agegender.training.config import TrainConfig
-from agegender.training.run import Run
+from agegender.training.run import Run, RunState
 from agegender.training.runs import create_run, list_runs
+from pages.training_runs import progress_text
 from tests.pages.conftest import text_of
 
 OpenPage = Callable[[str], AppTest]
@@ -94,6 +95,19 @@ def test_a_run_at_work_is_found_again_and_can_be_stopped(
         assert not at.exception
         assert run.stop_file.exists()
         assert "Stopping" in text_of(at)
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("dataset", "3 of 80 files"),
+        ("features", "3 of 80 faces"),
+        ("heads", "3 of 80 epochs"),
+        ("fine-tuning", "3 of 80 steps"),
+    ],
+)
+def test_progress_names_what_is_counted(phase: str, words: str) -> None:
+    assert words in progress_text(RunState("running", phase, 3, 80))
 
 
 def test_finished_and_damaged_runs_are_listed(open_page: OpenPage, trained_run: Run) -> None:
