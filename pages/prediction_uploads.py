@@ -61,6 +61,8 @@ def take_folder() -> list[UploadedFile]:
         help=f"{FORMATS}, and ZIPs of them; what else is in it is passed over.",
     )
     wanted = [upload for upload in uploads if is_wanted(upload.name)]
+    if uploads and not wanted:
+        st.error("There is no picture in this folder; choose another.", icon=":material/error:")
     return sorted(wanted, key=lambda upload: upload.name)
 
 

@@ -198,6 +198,9 @@ def test_a_folder_is_answered_and_what_is_no_picture_in_it_is_passed_over(
     [table] = [frame.value for frame in at.dataframe]
     assert table["file"].tolist() == ["trip/a.png"] + 2 * ["trip/day 2/b.png"]
     assert len(answers_of(at)) == 1
+    at.file_uploader[0].set_value([("trip/.DS_Store", b"a note", "")]).run()
+    [error] = at.error
+    assert "no picture in this folder" in error.value
 
 
 def test_several_photos_are_looked_at_one_at_a_time(
