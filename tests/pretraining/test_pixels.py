@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from agegender.pretraining.pixels import MOST_AGE_WEIGHT, balancing_weights
+from agegender.pretraining.pixels import MOST_AGE_WEIGHT, balancing_weights, batches
+from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
 
 AGES = np.array([20.0] * 90 + [70.0] * 10 + [np.nan] * 5)
 
@@ -23,3 +25,21 @@ def test_weights_follow_the_inverse_of_the_density() -> None:
 def test_the_rarest_ages_count_no_more_than_the_limit() -> None:
     ages = np.append(np.full(10_000, 30.0), 99.0)
     assert balancing_weights(ages, 1.0)[-1] == MOST_AGE_WEIGHT
+
+
+def test_batches_weigh_ages_by_how_rare_they_are_in_the_sets_of_their_stage() -> None:
+    # Of the rare age there are many in a set that the stage does not use.
+    ages = np.array([20.0] * 12 + [70.0] * 4 + [70.0] * 50)
+    samples = pd.DataFrame(
+        {"source": ["utkface"] * 16 + ["extra"] * 50, "age": ages, "gender": 0, "race": -1}
+    )
+    stage = Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8, age_balance=0.5)
+    [epoch] = plan_epochs(Recipe((stage,)), samples["source"])
+    expected = balancing_weights(ages[:16], 0.5)
+    pixels = np.zeros((len(samples), 32, 32, 3), np.uint8)
+    for _, labels, weights in batches(samples, pixels, epoch, seed=1):
+        is_rare = labels["age"][:, 0] == 70
+        np.testing.assert_array_equal(
+            weights["age"], np.where(is_rare, expected[-1], expected[0]).astype(np.float32)
+        )
+        assert weights["gender"].tolist() == [1.0] * 8
