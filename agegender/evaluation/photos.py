@@ -190,8 +190,8 @@ def photo_note(metrics: dict[str, Any]) -> str:
         metrics: What `photo_metrics` returned.
     """
     return (
-        f"{metrics['n']:,} photos of {metrics['subjects']:,} people, uncropped: the largest face "
-        "that is found counts, and a photo without one is a failure. Photos of one person are "
+        f"Photos: {metrics['n']:,}, people: {metrics['subjects']:,}. They are not cropped: the "
+        "largest face that is found counts, and no face is a failure. Photos of one person are "
         "not independent; intervals count people."
     )
 

@@ -70,8 +70,11 @@ def create_run(config: TrainConfig) -> Run:
         The run; a process has to take it up.
 
     Raises:
+        DatasetError: If the exclusion list cannot be read.
         StorageError: If the disk refuses.
     """
+    if config.exclude is not None:
+        read_exclusions(Path(config.exclude))
     now = time.time()
     name = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{secrets.token_hex(2)}"
     folder = runs_dir() / name

@@ -105,12 +105,14 @@ def choose_faces(dataset: Dataset, config: TrainConfig) -> tuple[pd.DataFrame, p
                 f"the {name} split; add faces."
             )
     train_faces, validation_faces = splits["train"], splits["validation"]
+    if config.limit is not None and config.limit < len(train_faces):
+        # By the whole split, so that a list does not change who validates.
+        count = max(1, round(len(validation_faces) * config.limit / len(train_faces)))
+        validation_faces = _draw(validation_faces, count, config.seed)
     if config.exclude is not None:
         train_faces = leave_out(train_faces, Path(config.exclude))
     if config.limit is not None and config.limit < len(train_faces):
-        count = max(1, round(len(validation_faces) * config.limit / len(train_faces)))
         train_faces = _draw(train_faces, config.limit, config.seed)
-        validation_faces = _draw(validation_faces, count, config.seed)
     return train_faces, validation_faces
 
 

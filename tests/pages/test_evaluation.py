@@ -157,7 +157,7 @@ def test_whole_photos_are_measured_and_a_wrong_folder_is_refused_in_one_sentence
     assert values["Ages within their 90% interval"] == "50.0%"
     [failures] = [frame.value for frame in at.dataframe if "What went wrong" in frame.value]
     assert failures["Photo"].tolist() == ["b.png"]
-    assert "2 photos of 1 people" in text_of(at)
+    assert "Photos: 2, people: 1." in text_of(at)
 
 
 def test_the_report_can_be_taken_away(open_page: OpenPage, trained_run: Run) -> None:
