@@ -207,7 +207,7 @@ def test_report_has_a_section_of_photos(folder: Path) -> None:
     evaluation = Evaluation(NOBODY, NOBODY, "all", None, 0, photos, metrics, photos)
     [part] = section.sections(evaluation, draw)
     assert drawn == ["photos_age_scatter", "photos_age_errors", "photos_age_residuals"]
-    assert "5 photos of 4 people" in part.lead
+    assert "Photos: 5, people: 4." in part.lead
     assert [len(table) for _, table in part.tables] == [7, 7, 4]
     without = Evaluation(NOBODY, NOBODY, "all", None, 0, photos, metrics)
     assert section.sections(without, draw) == []
