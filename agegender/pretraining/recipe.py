@@ -129,6 +129,8 @@ SHIPPED_RECIPE = Recipe(
         Stage(64, 3, _ALL, 9e-4, 6e-4, 64, 0.6),
         Stage(112, 2, _ALL, 6e-4, 2.5e-4, 64, 0.7),
         Stage(112, 4, ("utkface",), 2.5e-4, 1e-6, 64, 0.8),
+        Stage(112, 3, _ALL, 5e-4, 3e-4, 64, 1.0, age_balance=0.5),
+        Stage(112, 6, ("utkface",), 3e-4, 1e-6, 64, 1.0, age_balance=0.5),
     )
 )
 """What made the shipped weights; see docs/model-development.md for what else was tried.
