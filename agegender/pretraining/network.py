@@ -53,7 +53,8 @@ def build_network(recipe: Recipe) -> Any:
 
     Returns:
         A `keras.Model` from RGB 0..255 to `age` (probabilities of the ages
-        0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5).
+        0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5), and to
+        `agreement`, which is `age` again.
     """
     import keras
 
@@ -72,6 +73,8 @@ def build_network(recipe: Recipe) -> Any:
         )
         for name, count in heads.items()
     }
+    # The same answer under a second name, for a loss of its own.
+    outputs["agreement"] = outputs["age"]
     return keras.Model(backbone.input, outputs, name="pretraining")
 
 
@@ -119,7 +122,7 @@ def age_loss(recipe: Recipe) -> Callable[[Any, Any], Any]:
     """
     from keras import ops
 
-    ages = np.arange(AGE_CLASSES, dtype="float32")[None]
+    ages = np.arange(AGE_CLASSES, dtype="float32")
 
     def loss(y_true: Any, y_pred: Any) -> Any:
         label = ops.minimum(ops.cast(y_true, "float32"), AGE_CLASSES - 1.0)
@@ -130,6 +133,23 @@ def age_loss(recipe: Recipe) -> Callable[[Any, Any], Any]:
         return cross_entropy + recipe.age_l1_weight * ops.abs(mean - label)[:, 0]
 
     return loss
+
+
+def disagreement(_: Any, y_pred: Any) -> Any:
+    """Return how far apart the mean ages are that a face's two views get.
+
+    Args:
+        _: No label is needed.
+        y_pred: Probabilities of the ages, shape (batch, 101): one view of some
+            faces, then the other view of the same in the same order.
+
+    Returns:
+        Years, shape (batch,).
+    """
+    from keras import ops
+
+    mean = ops.sum(y_pred * np.arange(AGE_CLASSES, dtype="float32"), axis=-1)
+    return ops.abs(mean - ops.roll(mean, ops.shape(mean)[0] // 2))
 
 
 def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]) -> None:
@@ -153,7 +173,13 @@ def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]
             "age": age_loss(recipe),
             "gender": "sparse_categorical_crossentropy",
             "race": "sparse_categorical_crossentropy",
+            "agreement": disagreement,
         },
-        loss_weights={"age": 1.0, "gender": recipe.gender_weight, "race": recipe.race_weight},
+        loss_weights={
+            "age": 1.0,
+            "gender": recipe.gender_weight,
+            "race": recipe.race_weight,
+            "agreement": recipe.agreement_weight,
+        },
         jit_compile=False,
     )

@@ -69,25 +69,28 @@ def batches(
 
     Yields:
         (RGB float32 (batch, size, size, 3), labels, sample weights); the
-        weight of an unknown label is 0.
+        weight of an unknown label is 0. With two views a batch is one view of
+        some faces, then the other view of the same in the same order; with
+        one, the weight of `agreement` is 0.
     """
     stage = epoch.stage
+    faces = stage.batch_size // stage.views
     usable = np.flatnonzero(samples["source"].isin(stage.sources))
     order = np.random.default_rng((seed, epoch.number)).permutation(usable)
     columns = {name: samples[name].to_numpy() for name in ("age", "gender", "race")}
     age_weights = np.zeros(len(samples), dtype="float32")
     age_weights[usable] = balancing_weights(columns["age"][usable], stage.age_balance)
     for step in range(skip, epoch.steps):
-        rows = order[step * stage.batch_size : (step + 1) * stage.batch_size]
+        rows = np.tile(order[step * faces : (step + 1) * faces], stage.views)
         images = np.stack(
             [
                 augment(
                     pixels[row],
                     stage.size,
-                    np.random.default_rng((seed, epoch.number, int(row))),
+                    np.random.default_rng((seed, epoch.number, int(row), number // faces)),
                     strength=stage.augmentation,
                 )
-                for row in rows
+                for number, row in enumerate(rows)
             ]
         )
         labels, weights = {}, {}
@@ -97,6 +100,8 @@ def batches(
             labels[name] = np.where(known, values, 0)[:, None]
             weights[name] = known.astype("float32")
         weights["age"] *= age_weights[rows]
+        labels["agreement"] = np.zeros((len(rows), 1), "float32")
+        weights["agreement"] = np.full(len(rows), stage.views > 1, "float32")
         yield images.astype("float32"), labels, weights
 
 

@@ -22,10 +22,13 @@ class Stage:
         sources: Names of the sets of faces that are used.
         learning_rate: At the stage's first step.
         final_learning_rate: At its last step; linear between.
-        batch_size: Faces a step.
+        batch_size: Pictures a step.
         augmentation: Strength of the changes to the pictures, 0 to 1.
         age_balance: How far rare ages are weighted up, 0 to 1
             (`pixels.balancing_weights`).
+        views: Differently changed pictures of each face in a step, 1 or 2.
+            The ages that a face's two get are drawn together
+            (`network.age_loss`).
     """
 
     size: int
@@ -36,6 +39,7 @@ class Stage:
     batch_size: int
     augmentation: float = 1.0
     age_balance: float = 0.0
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Recipe:
         warmup_steps: Steps over which the first learning rate is reached.
         age_sigma_years: Width of the Gaussian that an age label becomes.
         age_l1_weight: Weight of the L1 loss of the mean age, per year.
+        agreement_weight: Weight of the difference between the mean ages of two
+            views of a face, per year.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
         seed: Of all chance.
@@ -60,6 +66,7 @@ class Recipe:
     warmup_steps: int = 300
     age_sigma_years: float = 2.5
     age_l1_weight: float = 0.1
+    agreement_weight: float = 0.2
     gender_weight: float = 2.0
     race_weight: float = 0.5
     seed: int = SEED
@@ -101,7 +108,7 @@ def plan_epochs(recipe: Recipe, sources: pd.Series[str]) -> list[Epoch]:
     epochs: list[Epoch] = []
     step = 0
     for stage in recipe.stages:
-        steps = int(sources.isin(stage.sources).sum()) // stage.batch_size
+        steps = int(sources.isin(stage.sources).sum()) * stage.views // stage.batch_size
         for _ in range(stage.epochs):
             epochs.append(Epoch(len(epochs), stage, step, steps))
             step += steps

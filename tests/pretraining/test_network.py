@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from agegender.pretraining import network as module
-from agegender.pretraining.network import AGE_CLASSES, age_loss
+from agegender.pretraining.network import (
+    AGE_CLASSES,
+    age_loss,
+    compile_network,
+    disagreement,
+)
 from agegender.pretraining.recipe import Recipe
 
 RECIPE = Recipe((), age_sigma_years=2.0, age_l1_weight=0.1)
@@ -45,6 +50,35 @@ def test_labels_beyond_the_last_class_count_as_the_last() -> None:
     for prediction in (gaussian(99), gaussian(60)):
         losses = [float(loss(np.array([[age]], "float32"), prediction)[0]) for age in (100, 116)]
         assert losses[0] == losses[1]
+
+
+def test_disagreement_compares_the_two_views_of_each_face() -> None:
+    first, second = (gaussian(30), gaussian(60)), (gaussian(33), gaussian(58))
+    years = np.asarray(disagreement(None, np.concatenate([*first, *second])))
+    assert years == pytest.approx([3, 2, 3, 2], abs=1e-2)
+
+
+def test_agreement_counts_only_where_its_weight_says_so() -> None:
+    import keras
+
+    inputs = keras.Input((4, 4, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    outputs = {
+        name: keras.layers.Dense(count, activation="softmax")(pooled)
+        for name, count in (("age", AGE_CLASSES), ("gender", 2), ("race", 5))
+    }
+    network = keras.Model(inputs, {**outputs, "agreement": outputs["age"]})
+    compile_network(network, RECIPE, [(0, 1e-6), (10, 1e-6)])
+    images = np.random.default_rng(0).normal(size=(4, 4, 4, 3)).astype("float32")
+    labels = {name: np.zeros((4, 1)) for name in ("age", "gender", "race", "agreement")}
+    weights = {name: np.ones(4, "float32") for name in labels}
+    with_agreement = float(network.test_on_batch(images, labels, weights)[0])
+    weights["agreement"][:] = 0
+    without = float(network.test_on_batch(images, labels, weights)[0])
+    years = disagreement(None, np.asarray(network(images, training=False)["age"]))
+    extra = RECIPE.agreement_weight * float(np.mean(years))
+    assert extra > 1e-4
+    assert with_agreement - without == pytest.approx(extra, rel=0.05)
 
 
 @pytest.fixture

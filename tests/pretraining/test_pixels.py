@@ -43,3 +43,28 @@ def test_batches_weigh_ages_by_how_rare_they_are_in_the_sets_of_their_stage() ->
             weights["age"], np.where(is_rare, expected[-1], expected[0]).astype(np.float32)
         )
         assert weights["gender"].tolist() == [1.0] * 8
+
+
+def test_two_views_are_the_same_faces_in_the_same_order_changed_differently() -> None:
+    samples = pd.DataFrame(
+        {"source": "utkface", "age": np.arange(12.0) + 1, "gender": 0, "race": -1}
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    ages = []
+    [epoch] = plan_epochs(
+        Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8, views=2),)), samples["source"]
+    )
+    for images, labels, weights in batches(samples, pixels, epoch, seed=1):
+        first, second = np.split(labels["age"][:, 0], 2)
+        assert first.tolist() == second.tolist()
+        assert (np.abs(images[:4] - images[4:]).max(axis=(1, 2, 3)) > 0).all()
+        assert weights["agreement"].tolist() == [1.0] * 8
+        ages += first.tolist()
+    assert sorted(ages) == samples["age"].tolist()
+
+
+def test_one_view_has_none_to_agree_with() -> None:
+    samples = pd.DataFrame({"source": ["utkface"] * 8, "age": 30.0, "gender": 0, "race": -1})
+    [epoch] = plan_epochs(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),)), samples["source"])
+    [(_, _, weights)] = batches(samples, np.zeros((8, 32, 32, 3), np.uint8), epoch, seed=1)
+    assert weights["agreement"].tolist() == [0.0] * 8

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from agegender.pretraining.recipe import Recipe, Stage, learning_rate_knots, plan_epochs
@@ -20,6 +22,11 @@ def test_plan_counts_only_the_faces_of_a_stages_sources() -> None:
     epochs = plan_epochs(Recipe(STAGES), SOURCES)
     assert [(epoch.first_step, epoch.steps) for epoch in epochs] == [(0, 2), (2, 2), (4, 3)]
     assert [epoch.stage.size for epoch in epochs] == [32, 32, 64]
+
+
+def test_two_views_of_each_face_take_twice_the_steps() -> None:
+    recipe = Recipe(tuple(replace(stage, views=2) for stage in STAGES))
+    assert [epoch.steps for epoch in plan_epochs(recipe, SOURCES)] == [5, 5, 6]
 
 
 def test_learning_rate_rises_from_zero_and_ends_at_the_last_stages_rate() -> None:
