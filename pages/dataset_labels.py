@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
 from agegender.config import GENDER_NAMES
 from agegender.dataset.dataset import Dataset
 from agegender.dataset.exclusion import (
-    exclusions_dir,
+    exclusions_file,
     exclusions_text,
     read_exclusions,
     write_exclusions,
@@ -151,7 +149,7 @@ def marks(dataset: Dataset) -> set[str]:
     """Return the marked faces of this session, at first those of the saved list."""
     folder, marked = st.session_state.get(MARKS_KEY, (None, set()))
     if folder != dataset.folder:
-        path = list_file(dataset)
+        path = exclusions_file(dataset.folder)
         marked = set(read_exclusions(path)) if path.exists() else set()
         st.session_state[MARKS_KEY] = (dataset.folder, marked)
     return marked
@@ -160,11 +158,6 @@ def marks(dataset: Dataset) -> set[str]:
 def toggle(marked: set[str], sha256: str) -> None:
     """Mark a face, or take its mark away."""
     marked.symmetric_difference_update({sha256})
-
-
-def list_file(dataset: Dataset) -> Path:
-    """Return where the list of a dataset is saved for training."""
-    return exclusions_dir() / f"{dataset.folder.name}.csv"
 
 
 def show_actions(
@@ -189,7 +182,7 @@ def show_actions(
             disabled=listed.empty,
         )
         if st.button("Save for training", type="primary", icon=":material/save:"):
-            write_exclusions(listed, list_file(dataset))
+            write_exclusions(listed, exclusions_file(dataset.folder))
             st.toast("Saved: choose it on the Training page.", icon=":material/check:")
     st.markdown(
         f"**{len(marked):,}** {'face is' if len(marked) == 1 else 'faces are'} marked. A list "

@@ -74,6 +74,14 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
         result.shown = (place, *canvas(read_photo(uploads, place)))
     _, photo, scale = result.shown
     answer = result.answers[place]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        view = faces.choose_view() if answer.faces else faces.BOXES
+        # Beside a photo without faces too: the table and the ZIP have the other photos' faces.
+        percent = st.slider(
+            "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260,
+            key="prediction_unsure", persist_state="session",
+        )  # fmt: skip
+    result.call_unsure_below(percent / 100)
     if not answer.faces:
         st.info(f"No face was found in {answer.file}.", icon=":material/search_off:")
         if st.button("It is already a face crop", icon=":material/crop:"):
@@ -81,13 +89,6 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
             st.rerun()
         faces.show_photo(photo, answer.file)
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        view = faces.choose_view()
-        percent = st.slider(
-            "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260,
-            key="prediction_unsure", persist_state="session",
-        )  # fmt: skip
-    result.call_unsure_below(percent / 100)
     if view != faces.BOXES:
         explain_faces(predictor, result, place)
     maps = result.maps.get(place, [])

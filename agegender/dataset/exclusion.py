@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from agegender.config import workspace_dir
+from agegender.dataset.tables import folder_key
 from agegender.errors import DatasetError
 from agegender.storage import write_text
 
@@ -21,6 +22,11 @@ COLUMNS = ("file", "sha256", "reason")
 def exclusions_dir() -> Path:
     """Return where the app keeps the lists that it offers for training."""
     return workspace_dir() / "exclusions"
+
+
+def exclusions_file(dataset_folder: Path) -> Path:
+    """Return where the app keeps its list of a dataset's faces."""
+    return exclusions_dir() / f"{dataset_folder.name}-{folder_key(dataset_folder)[:8]}.csv"
 
 
 def kept_exclusions() -> list[Path]:

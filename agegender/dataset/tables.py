@@ -13,15 +13,20 @@ from agegender.config import workspace_dir
 from agegender.storage import replacing
 
 
+def folder_key(folder: Path) -> str:
+    """Return 16 hexadecimal digits that tell folders apart, however a path is spelt."""
+    path = str(folder.resolve()).encode(errors="surrogateescape")
+    return hashlib.sha256(path).hexdigest()[:16]
+
+
 def table_path(folder: Path, kind: str) -> Path:
     """Return where a table about a dataset folder is kept.
 
     Args:
-        folder: The dataset folder; two spellings of one folder share a table.
+        folder: The dataset folder.
         kind: What the table holds and its version; part of the file's name.
     """
-    key = hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()
-    return workspace_dir() / "indexes" / f"{kind}-{key[:16]}.parquet"
+    return workspace_dir() / "indexes" / f"{kind}-{folder_key(folder)}.parquet"
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:

@@ -5,7 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agegender.dataset.exclusion import leave_out, read_exclusions, write_exclusions
+from agegender.dataset.exclusion import (
+    exclusions_file,
+    kept_exclusions,
+    leave_out,
+    read_exclusions,
+    write_exclusions,
+)
 from agegender.errors import DatasetError
 
 HASHES = [f"{number:064x}" for number in range(10, 14)]
@@ -22,6 +28,17 @@ def test_a_list_comes_back_and_takes_every_copy_of_a_picture(tmp_path: Path) -> 
     assert leave_out(faces, path)["age"].tolist() == [0, 2]
     with pytest.raises(DatasetError, match="all 2 train faces"):
         leave_out(faces.iloc[[1, 3]], path)
+
+
+def test_datasets_of_the_same_name_keep_lists_of_their_own(tmp_path: Path) -> None:
+    folders = [tmp_path / name / "UTKFace" for name in ("one", "other")]
+    paths = [exclusions_file(folder) for folder in folders]
+    for path, sha256 in zip(paths, HASHES, strict=False):
+        write_exclusions(pd.DataFrame({"file": ["a.jpg"], "sha256": sha256, "reason": ""}), path)
+    assert [read_exclusions(path) for path in paths] == [{HASHES[0]}, {HASHES[1]}]
+    assert kept_exclusions() == sorted(paths)
+    assert all(path.name.startswith("UTKFace-") for path in paths)
+    assert exclusions_file(folders[0] / ".." / "UTKFace" / ".") == paths[0]
 
 
 def test_hashes_in_capitals_and_other_columns_are_fine(tmp_path: Path) -> None:

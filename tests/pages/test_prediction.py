@@ -130,6 +130,17 @@ def test_pictures_in_the_zip_call_genders_unsure_as_the_page_does(
     assert "ZIP with heatmaps" not in [button.label for button in at.download_button]
 
 
+def test_a_photo_without_faces_does_not_hide_when_the_others_are_unsure(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(0), photo(1)]).run()
+    assert "No face was found in 0-faces.png" in text_of(at)
+    at.slider[0].set_value(95).run()
+    assert not at.exception
+    assert at.session_state["prediction"].unsure_below == 0.95
+
+
 def test_five_hundred_faces_do_not_fill_the_page(
     open_page: OpenPage, shared_run: Run, finder: list[int]
 ) -> None:
