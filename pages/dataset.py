@@ -2,154 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
-from agegender.config import (
-    GENDER_NAMES,
-    MAX_AGE_YEARS,
-    RACE_NAMES,
-    SPLIT_NAMES,
-    default_dataset_dir,
-    demo_dataset_dir,
-    workspace_dir,
-)
+from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES, SPLIT_NAMES
 from agegender.dataset.dataset import Dataset, DatasetSummary, summary
-from agegender.dataset.download import MANUAL_WAY, fetch_dataset, has_faces
 from agegender.dataset.split import SET_ASIDE
-from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
-from agegender.errors import DatasetError
 from agegender.evaluation import charts
 from agegender.images import read_image
-from agegender.storage import storage_errors
 from pages import shared
 from pages.dataset_labels import show_label_quality
+from pages.dataset_sources import get_faces
 
 SAMPLES_SHOWN = 18
 PAIRS_SHOWN = 12
 FACE_WIDTH = 120
 ROWS_SHOWN = 500
 """More rows of unused files are not sent to the browser."""
-
-
-# -- Getting faces ---------------------------------------------------------------
-
-
-def get_faces() -> None:
-    """Offer the four ways to get faces."""
-    ways = {
-        "demo": ":material/brush: Demo faces",
-        "download": ":material/download: Download",
-        "upload": ":material/upload: Upload an archive",
-        "path": ":material/folder_open: On this computer",
-    }
-    way = st.segmented_control(
-        "Where from", list(ways), default="demo", required=True, format_func=ways.__getitem__
-    )
-    {"demo": get_demo, "download": get_download, "upload": get_upload, "path": get_path}[way]()
-
-
-def get_demo() -> None:
-    """Draw the demo faces."""
-    st.markdown(
-        f"{DEMO_FACES} drawn faces in UTKFace's layout, ready in seconds. They show nobody, "
-        "and figures measured on them say nothing about people."
-    )
-    if st.button("Draw demo faces", type="primary", icon=":material/brush:"):
-        with taking_up("Drawing faces") as on_progress:
-            folder = demo_dataset_dir()
-            # What is there stays: somebody may have put faces of their own beside the drawn ones.
-            if not has_demo_faces(folder):
-                draw_demo_faces(folder, on_progress=on_progress)
-            use(folder)
-
-
-def get_download() -> None:
-    """Fetch UTKFace from the network."""
-    st.markdown(
-        "UTKFace, aligned and cropped: 23,708 faces, 107 MB, for **non-commercial research "
-        "only**. It goes on where it stopped if it is interrupted."
-    )
-    if st.button("Download UTKFace", type="primary", icon=":material/download:"):
-        with taking_up("Fetching UTKFace") as on_progress:
-            use(fetch_dataset(free_folder("UTKFace"), on_progress=on_progress))
-    with st.expander("By hand"):
-        st.markdown(MANUAL_WAY + ", or choose “Upload an archive” above.")
-
-
-def get_upload() -> None:
-    """Unpack an archive that was uploaded."""
-    upload = st.file_uploader(
-        "UTKFace.tar.gz or a ZIP of faces",
-        help="Every face is a file named age_gender_race_date.jpg, for example "
-        "25_0_1_20170116220224657.jpg.",
-    )
-    if upload is not None and st.button("Unpack it", type="primary", icon=":material/unarchive:"):
-        with taking_up("Unpacking") as on_progress:
-            home = workspace_dir()
-            with storage_errors(home):
-                home.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(prefix=".upload-", dir=home) as folder:
-                    archive = Path(folder) / Path(upload.name).name
-                    archive.write_bytes(upload.getbuffer())
-                    dest = free_folder(archive.name.split(".")[0] or "faces")
-                    faces = fetch_dataset(dest, archive=archive, on_progress=on_progress)
-            use(faces)
-
-
-def get_path() -> None:
-    """Use a folder or an archive that is on this computer."""
-    text = st.text_input(
-        "Folder or archive",
-        placeholder="/home/me/UTKFace or /home/me/UTKFace.tar.gz",
-        help="A folder is used where it is and never written to. An archive is unpacked.",
-    )
-    if st.button("Use it", type="primary", icon=":material/check:", disabled=not text.strip()):
-        with shared.errors_as_messages():
-            path = shared.look_up(text.strip())
-            if path.is_file():
-                dest = free_folder(path.name.split(".")[0])
-                with shared.progress("Unpacking") as on_progress:
-                    path = fetch_dataset(dest, archive=path, on_progress=on_progress)
-            use(path)
-
-
-@contextmanager
-def taking_up(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show progress, and an error as a sentence, while faces are got."""
-    with shared.errors_as_messages(), shared.progress(label) as on_progress:
-        yield on_progress
-
-
-def free_folder(name: str) -> Path:
-    """Return where new faces go: the usual folder, or another while that is in use."""
-    usual = default_dataset_dir()
-    try:
-        if not has_faces(usual):
-            return usual
-    except DatasetError:
-        pass  # It holds other things, and stays as it is.
-    folder = workspace_dir() / "datasets" / name
-    number = 2
-    while folder.exists():
-        folder = folder.with_name(f"{name}-{number}")
-        number += 1
-    return folder
-
-
-def use(folder: Path) -> None:
-    """Take a folder as the dataset and draw the page anew."""
-    shared.forget_datasets()
-    shared.choose_folder(folder)
-    st.rerun()
-
-
-# -- What is in them --------------------------------------------------------------
 
 
 def show_figures(dataset: Dataset, counts: DatasetSummary) -> None:

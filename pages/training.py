@@ -7,7 +7,8 @@ import streamlit as st
 
 from agegender.config import IMAGE_SIZE
 from agegender.dataset.dataset import Dataset
-from agegender.model.weights import IMAGENET, BackboneWeights, find_weights, imagenet_file
+from agegender.model.imagenet import imagenet_file
+from agegender.model.weights import IMAGENET, BackboneWeights, find_weights
 from agegender.training.config import TrainConfig
 from agegender.training.estimate import estimate_seconds
 from agegender.training.features import count_missing

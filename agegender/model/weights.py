@@ -9,7 +9,6 @@ skill), and anything else is the path of a file that this project saved (see
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from agegender.config import SEED, SHIPPED_DIR
 from agegender.errors import InvalidModelError, ModelNotFoundError
 from agegender.model.architecture import build_backbone, float32_policy
+from agegender.model.imagenet import fetch_imagenet
 from agegender.model.preprocessing import InputSpec
 from agegender.model.tensors import (
     assign_weights,
@@ -28,7 +28,6 @@ from agegender.model.tensors import (
     read_metadata,
     read_tensors,
 )
-from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,12 +35,6 @@ if TYPE_CHECKING:
 SHIPPED, IMAGENET, RANDOM = "shipped", "imagenet", "random"
 
 SHIPPED_FILE = SHIPPED_DIR / "backbone.safetensors"
-
-IMAGENET_NAME = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-IMAGENET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
-IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-DOWNLOAD_RETRIES = 2
-DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -221,57 +214,3 @@ def _draw_weights(model: Any) -> dict[str, NDArray[np.float32]]:
             values = np.full(shape, variable.name in ("gamma", "moving_variance"))
         tensors[variable.path] = values.astype(np.float32)
     return tensors
-
-
-# -- ImageNet --------------------------------------------------------------------
-
-
-def imagenet_file() -> Path:
-    """Return where Keras keeps its ImageNet weights; a file put there is used."""
-    home = os.environ.get("KERAS_HOME")
-    folder = Path(home) if home else Path.home() / ".keras"
-    return folder / "models" / IMAGENET_NAME
-
-
-def fetch_imagenet() -> Path:
-    """Return Keras' ImageNet weights, downloading them the first time.
-
-    Returns:
-        The file, whose MD5 is that which Keras publishes.
-
-    Raises:
-        ModelNotFoundError: If it is not there and cannot be downloaded.
-        InvalidModelError: If a file is there but is another one.
-        StorageError: If the disk refuses.
-    """
-    import pooch
-    import requests
-
-    path = imagenet_file()
-    if not path.exists():
-        source = pooch.create(
-            path=path.parent,
-            base_url=IMAGENET_URL,
-            registry={IMAGENET_NAME: f"md5:{IMAGENET_MD5}"},
-            retry_if_failed=DOWNLOAD_RETRIES,
-        )
-        try:
-            with storage_errors(path):
-                source.fetch(
-                    IMAGENET_NAME,
-                    downloader=pooch.HTTPDownloader(timeout=DOWNLOAD_TIMEOUT_SECONDS),
-                )
-        # pooch reports a wrong hash as ValueError.
-        except (requests.RequestException, ValueError) as error:
-            raise ModelNotFoundError(
-                f"The ImageNet weights could not be downloaded ({type(error).__name__}): fetch "
-                f"{IMAGENET_URL}{IMAGENET_NAME} where there is a network and put it at {path}, "
-                f"or choose another backbone."
-            ) from error
-    md5 = file_hash(path, "md5")
-    if md5 != IMAGENET_MD5:
-        raise InvalidModelError(
-            f"{path} has MD5 {md5}, but Keras' file has {IMAGENET_MD5}; delete it, so that it is "
-            "fetched again."
-        )
-    return path

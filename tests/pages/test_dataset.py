@@ -165,7 +165,7 @@ def test_a_failed_download_says_why(open_page: OpenPage, monkeypatch: pytest.Mon
     def fail(*args: object, **options: object) -> Path:
         raise DownloadError("Every source failed; get it by hand.")
 
-    monkeypatch.setattr("agegender.dataset.download.fetch_dataset", fail)
+    monkeypatch.setattr("pages.dataset_sources.fetch_dataset", fail)
     at = open_page("dataset")
     choose_way(at, "download")
     at.button[0].click().run()

@@ -98,7 +98,7 @@ def test_marked_labels_are_saved_and_left_out_of_the_next_training(
     monkeypatch.setattr("agegender.training.runs.start_run", start)
     at = open_page("training")
     [choice] = [box for box in at.selectbox if box.label == "Leave out"]
-    assert choice.options == [demo_dataset_dir().name]
-    choice.set_value(demo_dataset_dir().name).run()
+    assert choice.options == [path.stem]
+    choice.set_value(path.stem).run()
     press(at, "Start training")
     assert [config.exclude for config in started] == [str(path.resolve())]
