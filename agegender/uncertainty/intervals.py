@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 MISS = 0.1
 """Share of ages that may lie outside of their intervals: they are 90% intervals."""
 
-AGE_KNOTS = (5, 15, 25, 40, 60)
-"""Answered ages, in years, where the quantiles may bend."""
+AGE_KNOTS = (5, 15, 25, 40)
+"""Answered ages, in years, where the quantiles may bend. Beyond the last they are straight:
+a further bend would let a handful of faces decide for the oldest."""
 
 COVARIATES = 1 + len(AGE_KNOTS) + 3
 """Numbers that say how hard a face is."""
