@@ -2,11 +2,11 @@
 
     python benchmarks/held_out_overlap.py --dataset UTKFace --extra FOLDER --output FOLDER
 
-The pretraining leaves out extra faces by their perceptual hash alone. Here every
-validation and test face is compared with the extra faces that the backbone finds most
-alike, whichever way they are turned, and each such pair by the pixels' detail. Writes
-`pairs.csv`, the most alike first, and `pairs.png` to look at them: the embedding also
-finds other photos of the same person, which are no duplicates, so an eye decides.
+The pretraining leaves out extra faces by their perceptual hash. Here every validation
+and test face is compared with the extra faces that are left and that the backbone finds
+most alike, whichever way they are turned, and each such pair by the pixels' detail.
+Writes `pairs.csv`, the most alike first, and `pairs.png` to look at them: other photos
+of the same person are no duplicates, so an eye decides.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from agegender.dataset.dataset import open_dataset
 from agegender.dataset.duplicates import detail_correlation
 from agegender.errors import AgeGenderError
 from agegender.images import read_image
-from agegender.model.weights import find_weights
+from agegender.model.weights import default_weights, find_weights
 from agegender.pretraining.samples import UTKFACE, collect_samples
 from agegender.training.features import load_features
 
@@ -80,7 +80,7 @@ def find_pairs(dataset_folder: Path, extra: Path) -> pd.DataFrame:
     rows = []
     for row, similar in enumerate(tqdm(cosine, unit="face", disable=None)):
         picture = read_image(Path(held_out["file"][row]))
-        for other in np.argpartition(-similar, NEIGHBOURS)[:NEIGHBOURS]:
+        for other in np.argsort(-similar)[:NEIGHBOURS]:
             candidate = read_image(Path(extras["file"][other]))
             detail = max(
                 detail_correlation(picture, candidate, mirror=mirror) for mirror in (False, True)
@@ -99,7 +99,7 @@ def _embed(faces: pd.DataFrame) -> np.ndarray:
             bar.total = total
             bar.update(done - bar.n)
 
-        features = load_features(Path(), faces, find_weights("shipped"), on_progress=show)
+        features = load_features(Path(), faces, find_weights(default_weights()), on_progress=show)
     return np.nan_to_num(np.asarray(features.values))
 
 
