@@ -42,7 +42,11 @@ def test_list_of_seen_faces_has_a_row_for_each_train_face() -> None:
 
 
 def test_a_first_start_has_a_model() -> None:
-    assert default_run().id == "shipped"
+    run = default_run()
+    assert run.id == "shipped"
+    uncertainty = run.load_uncertainty()
+    assert uncertainty is not None
+    assert uncertainty.intervals is not None
 
 
 @pytest.mark.slow

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 MISS = 0.1
 """Share of ages that may lie outside of their intervals: they are 90% intervals."""
 
-AGE_KNOTS = (5, 15, 25, 40)
+AGE_KNOTS = (5.0, 15.0, 25.0, 40.0)
 """Answered ages, in years, where the quantiles may bend. Beyond the last they are straight:
 a further bend would let a handful of faces decide for the oldest."""
-
-COVARIATES = 1 + len(AGE_KNOTS) + 3
-"""Numbers that say how hard a face is."""
 
 PENALTY = 5e-4
 """L1, on standardised covariates; keeps a thousand faces from being learned by heart."""
@@ -49,7 +46,8 @@ class AgeIntervals:
     """Intervals around the answered age.
 
     Attributes:
-        center: What is subtracted from the covariates, shape (c,).
+        knots: Answered ages where the quantiles bend, years, shape (k,).
+        center: What is subtracted from the c = k + 4 covariates, shape (c,).
         scale: What they are divided by, shape (c,).
         low: Intercept and coefficients of the residual's lower quantile,
             years, shape (1 + c,).
@@ -59,6 +57,7 @@ class AgeIntervals:
             made by the same calibration faces, in years; to compare with.
     """
 
+    knots: FloatArray
     center: FloatArray
     scale: FloatArray
     low: FloatArray
@@ -67,11 +66,12 @@ class AgeIntervals:
     constant: float
 
     def __post_init__(self) -> None:
+        count = len(self.knots) + 4
         for name, shape in (
-            ("center", (COVARIATES,)),
-            ("scale", (COVARIATES,)),
-            ("low", (1 + COVARIATES,)),
-            ("high", (1 + COVARIATES,)),
+            ("center", (count,)),
+            ("scale", (count,)),
+            ("low", (1 + count,)),
+            ("high", (1 + count,)),
         ):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
@@ -86,7 +86,8 @@ class AgeIntervals:
             (lower, upper), shape (n,), between 0 and `MAX_AGE_YEARS` and
             around the answered age.
         """
-        low, high = _quantiles(answers, self.center, self.scale, self.low, self.high)
+        covariates = (_covariates(answers, self.knots) - self.center) / self.scale
+        low, high = _quantiles(covariates, self.low, self.high)
         added = self.factor * (high - low)
         return clip_ends(answers.age, answers.age + low - added, answers.age + high + added)
 
@@ -128,7 +129,8 @@ def fit_intervals(
     """
     if not len(selection_ages):
         return None
-    covariates = _covariates(selection)
+    knots = np.array(AGE_KNOTS)
+    covariates = _covariates(selection, knots)
     center, spread = covariates.mean(axis=0), covariates.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     standardised = (covariates - center) / scale
@@ -137,18 +139,19 @@ def fit_intervals(
     high = _fit_quantile(standardised, residuals, 1 - MISS / 2)
 
     residuals = np.asarray(calibration_ages, np.float64) - calibration.age
-    ends = _quantiles(calibration, center, scale, low, high)
+    standardised = (_covariates(calibration, knots) - center) / scale
+    ends = _quantiles(standardised, low, high)
     factor = conformal_quantile(interval_scores(residuals, *ends), MISS)
     constant = conformal_quantile(np.abs(residuals), MISS)
     if not math.isfinite(factor):
         return None
-    return AgeIntervals(center, scale, low, high, factor, constant)
+    return AgeIntervals(knots, center, scale, low, high, factor, constant)
 
 
-def _covariates(answers: Answers) -> FloatArray:
+def _covariates(answers: Answers, knots: FloatArray) -> FloatArray:
     """Return what says how hard a face is, shape (n, c).
 
-    The answered age, bent at `AGE_KNOTS`; the answered gender, as errors differ
+    The answered age, bent at the knots; the answered gender, as errors differ
     by it; the disagreement of both views; the length of the features, which is
     short for blurred and dark faces.
     """
@@ -157,7 +160,7 @@ def _covariates(answers: Answers) -> FloatArray:
     columns = np.column_stack(
         [
             age,
-            *(np.maximum(age - knot, 0) for knot in AGE_KNOTS),
+            *(np.maximum(age - knot, 0) for knot in knots),
             np.asarray(answers.p_female, np.float64),
             np.sqrt(answers.disagreement),
             np.log(np.maximum(length, 1e-6)),
@@ -183,12 +186,11 @@ def _fit_quantile(covariates: FloatArray, residuals: FloatArray, quantile: float
 
 
 def _quantiles(
-    answers: Answers, center: FloatArray, scale: FloatArray, low: FloatArray, high: FloatArray
+    standardised: FloatArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return both quantiles of the residuals of faces, the answer between them."""
-    covariates = (_covariates(answers) - center) / scale
     least = _LEAST_WIDTH_YEARS / 2
     return (
-        np.minimum(low[0] + covariates @ low[1:], -least),
-        np.maximum(high[0] + covariates @ high[1:], least),
+        np.minimum(low[0] + standardised @ low[1:], -least),
+        np.maximum(high[0] + standardised @ high[1:], least),
     )

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from agegender.model.answer import Answers
 
 _TEMPERATURE = "gender.temperature"
-_ARRAYS = ("center", "scale", "low", "high")
+_ARRAYS = ("knots", "center", "scale", "low", "high")
+_UNNAMED_KNOTS = np.array([5.0, 15.0, 25.0, 40.0, 60.0])
+"""Of the runs that were trained before files named their knots."""
 _NUMBERS = ("factor", "constant")
 _DIRECTIONS, _THRESHOLD = "familiarity.directions", "familiarity.threshold"
 
@@ -193,9 +195,12 @@ def _from_tensors(tensors: dict[str, NDArray[np.float32]]) -> Uncertainty:
         raise ValueError(f"the temperature is {temperature}")
     intervals = familiarity = None
     if f"age.{_NUMBERS[0]}" in tensors:
-        center, scale, low, high = (tensors[f"age.{name}"].astype(np.float64) for name in _ARRAYS)
+        named = {"age.knots": _UNNAMED_KNOTS, **tensors}
+        knots, center, scale, low, high = (
+            named[f"age.{name}"].astype(np.float64) for name in _ARRAYS
+        )
         factor, constant = (tensors[f"age.{name}"].item() for name in _NUMBERS)
-        intervals = AgeIntervals(center, scale, low, high, factor, constant)
+        intervals = AgeIntervals(knots, center, scale, low, high, factor, constant)
     if _DIRECTIONS in tensors:
         directions = tensors[_DIRECTIONS]
         if directions.ndim != 2 or directions.shape[0] != FEATURE_COUNT:

@@ -29,7 +29,7 @@ from agegender.pretraining.seen import write_seen
 from agegender.training.features import load_features
 from agegender.training.run import Run
 from agegender.uncertainty.familiarity import Familiarity, measure_strangeness
-from agegender.uncertainty.intervals import COVARIATES, AgeIntervals
+from agegender.uncertainty.intervals import AgeIntervals
 from agegender.uncertainty.uncertainty import Uncertainty, save_uncertainty
 
 
@@ -39,9 +39,9 @@ def make_sure(run: Run, dataset: Dataset, faces: pd.DataFrame) -> None:
     direction = (features[:1] / np.linalg.norm(features[0])).T.astype(np.float16)
     directions = direction.astype(np.float32)
     strangeness = np.sort(measure_strangeness(features, directions))
-    low, high = np.random.default_rng(0).normal(0, 0.1, (2, 1 + COVARIATES))
+    low, high = np.random.default_rng(0).normal(0, 0.1, (2, 7))
     low[0], high[0] = -9, 12
-    intervals = AgeIntervals(np.zeros(COVARIATES), np.ones(COVARIATES), low, high, 0.1, 10.0)
+    intervals = AgeIntervals(np.array([20.0, 40.0]), np.zeros(6), np.ones(6), low, high, 0.1, 10.0)
     familiarity = Familiarity(directions, float(strangeness[2:4].mean()))
     save_uncertainty(
         Uncertainty(2.0, intervals, familiarity),
