@@ -74,7 +74,7 @@ def get_upload() -> None:
                 with tempfile.TemporaryDirectory(prefix=".upload-", dir=home) as folder:
                     archive = Path(folder) / Path(upload.name).name
                     archive.write_bytes(upload.getbuffer())
-                    dest = free_folder(archive.name.split(".")[0] or "faces")
+                    dest = free_folder(archive_stem(archive))
                     faces = fetch_dataset(dest, archive=archive, on_progress=on_progress)
             use(faces)
 
@@ -90,7 +90,7 @@ def get_path() -> None:
         with shared.errors_as_messages():
             path = shared.look_up(text.strip())
             if path.is_file():
-                dest = free_folder(path.name.split(".")[0])
+                dest = free_folder(archive_stem(path))
                 with shared.progress("Unpacking") as on_progress:
                     path = fetch_dataset(dest, archive=path, on_progress=on_progress)
             use(path)
@@ -117,6 +117,11 @@ def free_folder(name: str) -> Path:
         folder = folder.with_name(f"{name}-{number}")
         number += 1
     return folder
+
+
+def archive_stem(archive: Path) -> str:
+    """Return an archive's name without any ending, to name a folder by."""
+    return archive.name.split(".")[0] or "faces"
 
 
 def use(folder: Path) -> None:

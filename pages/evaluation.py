@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable
@@ -70,6 +71,11 @@ def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
     return split, limit if limit is not None and limit < total else None
 
 
+def evaluation_key(run: Run, dataset: Dataset, split: str, limit: int | None) -> tuple[object, ...]:
+    """Return all that the figures depend on."""
+    return (run.id, run.changed_ns, str(dataset.folder), dataset.split_hash, split, limit)
+
+
 def predictions_of(
     run: Run, dataset: Dataset, split: str, limit: int | None
 ) -> tuple[pd.DataFrame, int]:
@@ -82,7 +88,7 @@ def predictions_of(
         The predictions, and how many faces of the split were left out because
         the backbone was trained on them.
     """
-    key = (run.id, run.changed_ns, str(dataset.folder), dataset.split_hash, split, limit)
+    key = evaluation_key(run, dataset, split, limit)
     kept = st.session_state.get("evaluation")
     if kept is not None and kept[0] == key:
         return kept[1], kept[2]
@@ -294,22 +300,23 @@ def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> No
         "One self-contained page with every figure, besides tables (CSV, Markdown), pictures "
         "(PNG, SVG) and `metrics.json`."
     )
+    # A name for each thing that was evaluated: two windows do not get each other's reports.
+    key = repr(evaluation_key(run, dataset, split, limit))
+    name = f"{run.id}-{split}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    folder = workspace_dir() / "reports" / name
     if st.button("Write the report", icon=":material/description:", type="primary"):
         with (
             shared.errors_as_messages(),
             st.spinner("Writing the report …"),
             shared.progress("Faces") as on_progress,
         ):
-            output = workspace_dir() / "reports" / f"{run.id}-{split}"
-            write_report(run, dataset, split, output, limit=limit, on_progress=on_progress)
-            st.session_state["report"] = (run.id, split, limit, output)
-    *made_for, folder = st.session_state.get("report", (None,))
-    if made_for == [run.id, split, limit] and folder.is_dir():
+            write_report(run, dataset, split, folder, limit=limit, on_progress=on_progress)
+    if folder.is_dir():
         st.download_button(
             "Download the report",
             # Packed when it is asked for.
             partial(zipped, folder),
-            f"agegender-report-{run.id}-{split}.zip",
+            f"agegender-report-{name}.zip",
             "application/zip",
             icon=":material/download:",
             on_click="ignore",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -48,6 +49,11 @@ def load_model(run: Run) -> Predictor:
 def choose_photo(result: Result) -> int | None:
     """Let the visitor choose which photo to look at; None while there is none to see."""
     places = [place for place, answer in enumerate(result.answers) if answer.error is None]
+    if len(result.rows) > len(result.answers):
+        st.caption(
+            f"The first {len(result.answers):,} of {len(result.rows):,} photos can be looked at; "
+            "the table has all."
+        )
     if len(places) < 2:
         return places[0] if places else None
 
@@ -56,13 +62,7 @@ def choose_photo(result: Result) -> int | None:
         found = len(answer.faces)
         return f"{answer.file}: " + ("1 face" if found == 1 else f"{found or 'no'} faces")
 
-    place = st.selectbox("Photo", places, format_func=label)
-    if len(result.rows) > len(result.answers):
-        st.caption(
-            f"The first {len(result.answers):,} of {len(result.rows):,} photos can be looked at; "
-            "the table has all."
-        )
-    return place
+    return st.selectbox("Photo", places, format_func=label)
 
 
 def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, place: int) -> None:
@@ -76,7 +76,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     answer = result.answers[place]
     with st.container(horizontal=True, vertical_alignment="center"):
         view = faces.choose_view() if answer.faces else faces.BOXES
-        # Beside a photo without faces too: the table and the ZIP have the other photos' faces.
+        # Beside a photo without faces too: the ZIP has pictures of the other photos' faces.
         percent = st.slider(
             "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260,
             key="prediction_unsure", persist_state="session",
@@ -168,7 +168,7 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
         for suffix, mime in ((".csv", "text/csv"), (".jsonl", "application/jsonl")):
             st.download_button(
                 suffix[1:].upper(),
-                table_bytes(rows, suffix),
+                partial(table_bytes, rows, suffix),
                 f"predictions{suffix}",
                 mime,
                 icon=":material/download:",
@@ -188,7 +188,7 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
             buffer = io.BytesIO()
             with shared.progress("Photos") as on_progress:
                 explained = explained_photos(predictor, uploads, result)
-                write_zip(counted(explained, len(result.answers), on_progress), buffer)
+                write_zip(counted(explained, len(result.answers), on_progress), rows, buffer)
             result.archive = buffer.getvalue()
             st.rerun()
         if result.archive:
@@ -206,7 +206,7 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
 def explained_photos(
     predictor: Predictor, uploads: list[UploadedFile], result: Result
 ) -> Iterator[ExplainedPhoto]:
-    """Explain the photos at hand as they have been answered, up to `ZIP_FACES` faces."""
+    """Explain the photos at hand as they have been answered, until there are `ZIP_FACES` faces."""
     from agegender.prediction.export import explain_photo
 
     left = ZIP_FACES
@@ -219,7 +219,9 @@ def explained_photos(
         yield explain_photo(
             predictor, answer, photo, unsure_below=result.unsure_below, most_faces=left
         )
-        left = max(0, left - len(answer.faces))
+        left -= len(answer.faces)
+        if left <= 0:
+            return
 
 
 def counted(

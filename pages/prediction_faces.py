@@ -67,7 +67,7 @@ def show_photo(picture: NDArray[np.uint8], alt: str) -> bytes:
 
     file = jpeg_bytes(picture)
     height, width = picture.shape[:2]
-    st.image(file, width=min(1000, round(620 * width / height)), alt=alt)
+    st.image(file, width=max(1, min(1000, round(620 * width / height))), alt=alt)
     return file
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import RunError
+from agegender.model.weights import default_weights, find_weights
 from agegender.pretraining.pretrain import (
     Pretraining,
     find_pretraining,
@@ -21,7 +22,7 @@ from agegender.pretraining.pretrain import (
     pretrain,
 )
 from agegender.pretraining.recipe import SHIPPED_RECIPE, Recipe
-from agegender.pretraining.samples import collect_samples
+from agegender.pretraining.samples import Samples, collect_samples
 from agegender.storage import replacing
 
 
@@ -47,10 +48,15 @@ def run(args: argparse.Namespace) -> int:
     pretraining = find_pretraining(args.name)
     if not pretraining.recipe_file.exists():
         recipe = SHIPPED_RECIPE if args.recipe is None else _read_recipe(args.recipe)
-        samples = collect_samples(open_dataset(args.dataset), args.extra)
+        samples = _collect(args.dataset, args.extra)
         prepare_pretraining(pretraining, recipe, samples)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
+    elif args.recipe is not None and _read_recipe(args.recipe) != pretraining.recipe:
+        raise RunError(
+            f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
+            "out --recipe to go on with its own."
+        )
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: stopping.append(received))
@@ -80,6 +86,23 @@ def run(args: argparse.Namespace) -> int:
         return 130
     print(f"done; make it a set of weights with: python -m agegender ship {args.name}")
     return 0
+
+
+def _collect(dataset: Path, extra: Path | None) -> Samples:
+    """Gather the faces; extra ones go through the best backbone at hand, to find copies."""
+    weights = find_weights(default_weights())
+    with tqdm(unit="face", disable=None, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return collect_samples(
+            open_dataset(dataset),
+            extra,
+            embedding=weights if weights.has_skill else None,
+            on_progress=show,
+        )
 
 
 def draw_curves(pretraining: Pretraining) -> None:

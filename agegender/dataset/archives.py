@@ -99,8 +99,7 @@ def extract_faces(
             is in use.
         StorageError: If the disk refuses.
     """
-    if dest.exists() and not is_empty_folder(dest):
-        raise DatasetError(f"{dest} is there already; remove it or choose another folder.")
+    _check_free(dest)
     with _entries(archive) as entries:
         pictures = _choose_pictures(entries)
         if not pictures:
@@ -115,7 +114,15 @@ def extract_faces(
                     shutil.copyfileobj(source, target)
                 if on_progress is not None:
                     on_progress(number, len(pictures))
+            # Once more: another window may have put faces there in the meantime.
+            _check_free(dest)
     return dest
+
+
+def _check_free(dest: Path) -> None:
+    """Refuse a folder that holds anything."""
+    if dest.exists() and not is_empty_folder(dest):
+        raise DatasetError(f"{dest} is there already; remove it or choose another folder.")
 
 
 def _choose_pictures(entries: list[_Entry]) -> list[_Entry]:

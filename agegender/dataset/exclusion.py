@@ -26,7 +26,8 @@ def exclusions_dir() -> Path:
 
 def exclusions_file(dataset_folder: Path) -> Path:
     """Return where the app keeps its list of a dataset's faces."""
-    return exclusions_dir() / f"{dataset_folder.name}-{folder_key(dataset_folder)[:8]}.csv"
+    name = dataset_folder.resolve().name
+    return exclusions_dir() / f"{name}-{folder_key(dataset_folder)[:8]}.csv"
 
 
 def kept_exclusions() -> list[Path]:

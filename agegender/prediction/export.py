@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -63,7 +63,6 @@ def explain_photos(
     *,
     is_crop: bool = False,
     opacity: float = DEFAULT_OPACITY,
-    should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[ExplainedPhoto]:
     """Predict and explain every face in any number of photos.
 
@@ -72,14 +71,11 @@ def explain_photos(
         pictures: What `iter_pictures` yields; one at a time is in memory.
         is_crop: As for `predict_photo`; there is then no `photo.jpg`.
         opacity: Cover where a map is strongest, from 0 to 1.
-        should_stop: Asked before each photo; ends the work when true.
 
     Yields:
         One item per photo, in order.
     """
     for name, content in pictures:
-        if should_stop is not None and should_stop():
-            return
         if isinstance(content, InvalidImageError):
             yield ExplainedPhoto(PhotoAnswer(name, error=str(content)), iter(()))
             continue
@@ -201,21 +197,15 @@ def _check_replaceable(target: Path) -> None:
         )
 
 
-def write_zip(explained: Iterable[ExplainedPhoto], target: Path | BinaryIO) -> None:
+def write_zip(explained: Iterable[ExplainedPhoto], rows: Sequence[Row], target: BinaryIO) -> None:
     """Write a ZIP with a folder of pictures per photo and the tables.
 
     Args:
-        explained: What `explain_photos` yields; written as they come.
-        target: A file to create or replace, or a stream to write to.
-
-    Raises:
-        StorageError: If the disk refuses.
+        explained: What `explain_photo` gave for the photos that have pictures;
+            written as they come.
+        rows: Of the tables, which may have more photos.
+        target: A stream to write to.
     """
-    if isinstance(target, Path):
-        with replacing(target) as part, part.open("wb") as file:
-            write_zip(explained, file)
-        return
-    rows: list[Row] = []
     names = _Names()
     # PNG and JPEG files are compressed already.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -223,7 +213,6 @@ def write_zip(explained: Iterable[ExplainedPhoto], target: Path | BinaryIO) -> N
             folder = names.unique(item.answer.file) if item.answer.faces else ""
             for name, data in item.files:
                 archive.writestr(f"{folder}/{name}", data)
-            rows += table_rows(item.answer)
         for suffix in (".csv", ".jsonl"):
             archive.writestr(f"predictions{suffix}", table_bytes(rows, suffix))
 

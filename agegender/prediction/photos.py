@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,7 +96,6 @@ def predict_photos(
     pictures: Iterable[Picture],
     *,
     is_crop: bool = False,
-    should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[PhotoAnswer]:
     """Predict for every face in any number of photos.
 
@@ -108,7 +107,6 @@ def predict_photos(
         pictures: What `iter_pictures` yields; taken as needed. One photo is in
             memory at a time, and the crops of those that wait.
         is_crop: As for `predict_photo`.
-        should_stop: Asked before each photo; ends the answers when true.
 
     Yields:
         One item per photo, in order.
@@ -116,8 +114,6 @@ def predict_photos(
     waiting: list[tuple[str, list[_Found] | str]] = []
     faces = 0
     for name, content in pictures:
-        if should_stop is not None and should_stop():
-            break
         if isinstance(content, InvalidImageError):
             waiting.append((name, str(content)))
         else:

@@ -1,4 +1,4 @@
-"""Answers put into words, the same on the page, in pictures and in files."""
+"""Answers put into words, the same beside faces on the page and in pictures."""
 
 from __future__ import annotations
 

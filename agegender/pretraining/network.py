@@ -3,8 +3,9 @@
 It learns the distribution of ages (label distribution learning: Gao et al.,
 "Deep Label Distribution Learning with Label Ambiguity", IEEE TIP 2017; with the
 L1 loss of the mean as in Gao et al., "Age Estimation Using Expectation of Label
-Distribution Learning", IJCAI 2018), gender and race group together. The heads
-are thrown away afterwards.
+Distribution Learning", IJCAI 2018), gender and race group together; where a stage
+shows each face twice, the two mean ages are to agree. The heads are thrown away
+afterwards.
 """
 
 from __future__ import annotations

@@ -196,7 +196,12 @@ def _train(
         for split in ("train", "validation")
     )
     epochs = plan_epochs(recipe, train["source"])
-    total = epochs[-1].first_step + epochs[-1].steps
+    total = sum(epoch.steps for epoch in epochs)
+    if not total or validation.empty:
+        raise RunError(
+            f"{pretraining.folder} has {len(train)} train and {len(validation)} validation faces, "
+            "too few for one step of its recipe; take more faces under another name."
+        )
     network = build_network(recipe)
     compile_network(network, recipe, learning_rate_knots(recipe, epochs))
     if pretraining.checkpoint.exists():

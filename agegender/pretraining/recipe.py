@@ -28,7 +28,10 @@ class Stage:
             (`pixels.balancing_weights`).
         views: Differently changed pictures of each face in a step, 1 or 2.
             The ages that a face's two get are drawn together
-            (`network.age_loss`).
+            (`network.disagreement`).
+
+    Raises:
+        ValueError: If a step cannot hold whole pairs of views.
     """
 
     size: int
@@ -40,6 +43,13 @@ class Stage:
     augmentation: float = 1.0
     age_balance: float = 0.0
     views: int = 1
+
+    def __post_init__(self) -> None:
+        if self.views not in (1, 2) or self.batch_size % self.views:
+            raise ValueError(
+                f"views is {self.views} with {self.batch_size} pictures a step; it must be 1, or "
+                "2 with an even number of pictures"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which faces the backbone is pretrained on, and which ones show how it goes.
 
 UTKFace's train split, and sets of further faces less every one that has a near
-duplicate among the validation and test faces. The selection half of validation
-shows how it goes.
+duplicate among the validation and test faces, by its hash or by an embedding. The
+selection half of validation shows how it goes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from agegender.config import GENDER_NAMES
 from agegender.dataset.duplicates import near_matches, perceptual_hash
 from agegender.errors import DatasetError
 from agegender.images import read_image
+from agegender.pretraining.overlap import find_copies
 
 if TYPE_CHECKING:
     from agegender.dataset.dataset import Dataset
+    from agegender.model.weights import BackboneWeights
 
 UTKFACE = "utkface"
 
@@ -53,6 +55,7 @@ def collect_samples(
     dataset: Dataset,
     extra: Path | None,
     *,
+    embedding: BackboneWeights | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
     """Gather the train faces of a pretraining and the selection half of validation.
@@ -61,7 +64,10 @@ def collect_samples(
         dataset: UTKFace.
         extra: Folder with `labels.csv` (`filename`, `age`, `gender`) and the
             sub-folders of `LICENSED_EXTRA_SETS`; None for UTKFace alone.
-        on_progress: Called with (done, total) while extra faces are hashed.
+        embedding: A backbone with skill, to find near duplicates that hashes
+            do not (`overlap.find_copies`); None to go by hashes alone.
+        on_progress: Called with (done, total) while extra faces are hashed,
+            and again while they go through that backbone.
 
     Returns:
         The samples; test faces are not among them.
@@ -79,10 +85,13 @@ def collect_samples(
     excluded: dict[str, int] = {}
     if extra is not None:
         # Faces that were set aside count as held out: they are copies of such.
-        held_out = faces.loc[faces["split"] != "train", "phash"].tolist()
+        held_out = faces[faces["split"] != "train"]
         found = _read_extra(extra, on_progress)
-        near = {pair[0] for pair in near_matches(found["phash"].tolist(), held_out)}
-        is_near = np.isin(np.arange(len(found)), list(near))
+        near = near_matches(found["phash"].tolist(), held_out["phash"].tolist())
+        is_near = np.isin(np.arange(len(found)), near[:, 0])
+        if embedding is not None:
+            held_out = held_out.assign(file=[str(dataset.path(name)) for name in held_out["file"]])
+            is_near |= find_copies(found, held_out, embedding, on_progress=on_progress)
         excluded = {
             name: int((is_near & (found["source"] == name)).sum()) for name in LICENSED_EXTRA_SETS
         }
@@ -93,7 +102,7 @@ def collect_samples(
 def _read_extra(folder: Path, on_progress: Callable[[int, int], None] | None) -> pd.DataFrame:
     """Read the labels of the licensed extra sets and hash their pictures."""
     try:
-        labels = pd.read_csv(folder / "labels.csv")
+        labels = pd.read_csv(folder / "labels.csv", dtype={"filename": str})
         labels["source"] = labels["filename"].str.split("/").str[0]
         labels["gender"] = labels["gender"].map(GENDER_NAMES.index).astype(int)
     except (OSError, KeyError, ValueError) as error:
@@ -102,6 +111,11 @@ def _read_extra(folder: Path, on_progress: Callable[[int, int], None] | None) ->
             "name the folder of extra faces."
         ) from error
     labels = labels[labels["source"].isin(LICENSED_EXTRA_SETS)].reset_index(drop=True)
+    if labels.empty:
+        raise DatasetError(
+            f"{folder}: labels.csv names no picture in {' or '.join(LICENSED_EXTRA_SETS)}; name "
+            "the folder of extra faces."
+        )
     labels["file"] = [str(folder / name) for name in labels["filename"]]
     hashes = []
     with ThreadPoolExecutor() as pool:
@@ -115,5 +129,11 @@ def _read_extra(folder: Path, on_progress: Callable[[int, int], None] | None) ->
 
 def _hash_file(file: str) -> tuple[str, str]:
     """Return a picture's content hash and perceptual hash."""
-    data = Path(file).read_bytes()
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"{file} is named in labels.csv but cannot be read ({error.strerror}); take its line "
+            "away or bring the picture back."
+        ) from error
     return hashlib.sha256(data).hexdigest(), perceptual_hash(read_image(data, name=file))

@@ -72,11 +72,13 @@ def is_seen(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:
         status = path.stat()
         content = hashlib.sha256("".join(faces["sha256"]).encode()).hexdigest()
         key = (path, status.st_ino, status.st_mtime_ns, content)
-        if key not in _kept:
+        # Other threads may clear it between two looks.
+        if (seen := _kept.get(key)) is None:
+            seen = _compare(faces, path)
             if len(_kept) >= _MAX_KEPT:
                 _kept.clear()
-            _kept[key] = _compare(faces, path)
-        return _kept[key].copy()
+            _kept[key] = seen
+        return seen.copy()
     except (OSError, ValueError, EOFError, IndexError) as error:
         raise InvalidModelError(
             f"{path} cannot be read ({error}); fetch the shipped weights again."

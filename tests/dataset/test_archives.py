@@ -259,3 +259,16 @@ def test_interrupt_leaves_no_half_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         extract_faces(archive, tmp_path / "out", on_progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["faces.zip"]
+
+
+def test_faces_that_came_in_the_meantime_are_not_replaced(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "faces.zip", [(FACE, b"face")])
+    dest = tmp_path / "out"
+
+    def another_window(done: int, total: int) -> None:
+        dest.mkdir()
+        (dest / "theirs.jpg").write_bytes(b"theirs")
+
+    with pytest.raises(DatasetError, match="is there already"):
+        extract_faces(archive, dest, on_progress=another_window)
+    assert (dest / "theirs.jpg").read_bytes() == b"theirs"

@@ -123,13 +123,6 @@ def test_photos_are_taken_as_needed() -> None:
     assert len(taken) == MAX_BATCH
 
 
-def test_stopping_ends_the_answers() -> None:
-    stops = iter([False, False, True])
-    picture = Picture("a.jpg", photo(90))
-    answers = predict_photos(Brightness(), [picture] * 9, should_stop=lambda: next(stops))
-    assert len(list(answers)) == 2
-
-
 def test_real_faces_side_by_side_are_each_cut_out(real_photos: Path) -> None:
     portraits = []
     for path, height in zip(sorted(real_photos.glob("*.jpg")), (640, 400, 520), strict=False):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from agegender.cli import main
 from agegender.errors import RunError, StorageError
 from agegender.pretraining import pretrain as module
 from agegender.pretraining.pixels import batches, load_pixels
@@ -161,3 +163,23 @@ def test_a_repeated_epoch_replaces_its_row(tmp_path: Path) -> None:
     for epoch, loss in ((1, 3.0), (2, 2.0), (2, 1.5)):
         module._append_row(path, {"epoch": epoch, "loss": loss})
     assert pd.read_csv(path)["loss"].tolist() == [3.0, 1.5]
+
+
+def test_too_few_faces_for_a_step_are_told(pretraining: Pretraining) -> None:
+    recipe = Recipe((replace(RECIPE.stages[0], batch_size=64),))
+    pretraining.recipe_file.write_text(recipe.to_json())
+    with pytest.raises(RunError, match="26 train and 6 validation faces, too few"):
+        pretrain(pretraining)
+
+
+def test_a_pretraining_keeps_its_recipe(
+    pretraining: Pretraining,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(Recipe(()).to_json())
+    monkeypatch.setattr("agegender.commands.pretrain.find_pretraining", lambda name: pretraining)
+    assert main(["pretrain", "--recipe", str(other)]) == 1
+    assert "was started with another recipe" in capsys.readouterr().err

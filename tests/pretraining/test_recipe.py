@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 from agegender.pretraining.recipe import Recipe, Stage, learning_rate_knots, plan_epochs
 
@@ -33,3 +34,9 @@ def test_learning_rate_rises_from_zero_and_ends_at_the_last_stages_rate() -> Non
     recipe = Recipe(STAGES, warmup_steps=1)
     knots = learning_rate_knots(recipe, plan_epochs(recipe, SOURCES))
     assert knots == [(0, 0.0), (1, 1e-3), (4, 5e-4), (4, 5e-4), (7, 1e-6)]
+
+
+@pytest.mark.parametrize(("batch_size", "views"), [(8, 3), (8, 0), (7, 2)])
+def test_views_that_cannot_be_paired_are_refused(batch_size: int, views: int) -> None:
+    with pytest.raises(ValueError, match="views is"):
+        replace(STAGES[0], batch_size=batch_size, views=views)

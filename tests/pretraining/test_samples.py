@@ -10,6 +10,7 @@ from PIL import Image
 
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import DatasetError
+from agegender.model.weights import find_weights
 from agegender.pretraining.samples import collect_samples
 
 
@@ -63,6 +64,36 @@ def test_a_copy_of_a_held_out_face_is_left_out(
     samples = collect_samples(dataset, extra)
     assert samples.excluded == {"all_age_faces": 0, "celeba": 1}
     assert "celeba" not in set(samples.table["source"])
+
+
+def test_a_shifted_copy_that_the_hash_misses_is_left_out_by_the_embedding(
+    make_faces: Callable[..., Path], extra: Path
+) -> None:
+    dataset = open_dataset(make_faces(80))
+    held_out = np.asarray(Image.open(dataset.path(dataset.of("test")["file"].iloc[0])))
+    shifted = np.pad(held_out, ((0, 6), (0, 6), (0, 0)), "edge")[6:, 6:]
+    for picture in (shifted, shifted[:, ::-1]):
+        Image.fromarray(picture).save(extra / "celeba" / "a.png")
+        assert collect_samples(dataset, extra).excluded["celeba"] == 0
+        samples = collect_samples(dataset, extra, embedding=find_weights("random:32"))
+        assert samples.excluded == {"all_age_faces": 0, "celeba": 1}
+        assert "celeba" not in set(samples.table["source"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ("filename,age,gender\nceleba/gone.png,,female\n", "gone.png is named in labels.csv but"),
+        ("filename,age,gender\n7,30,female\n", "names no picture in"),
+        ("filename,age,gender\nceleba/a.png,,other\n", "labels.csv with filename, age and gender"),
+    ],
+)
+def test_labels_that_do_not_fit_get_a_sentence(
+    labels: str, sentence: str, make_faces: Callable[..., Path], extra: Path
+) -> None:
+    (extra / "labels.csv").write_text(labels)
+    with pytest.raises(DatasetError, match=sentence):
+        collect_samples(open_dataset(make_faces(20)), extra)
 
 
 def test_a_folder_without_labels_is_refused(
