@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _collect(dataset: Path, extra: Path | None) -> Samples:
     """Gather the faces; extra ones go through the best backbone at hand, to find copies."""
-    weights = find_weights(default_weights())
+    weights = None if extra is None else find_weights(default_weights())
     with tqdm(unit="face", disable=None, file=sys.stderr) as bar:
 
         def show(done: int, total: int) -> None:
@@ -100,7 +100,7 @@ def _collect(dataset: Path, extra: Path | None) -> Samples:
         return collect_samples(
             open_dataset(dataset),
             extra,
-            embedding=weights if weights.has_skill else None,
+            embedding=weights if weights is not None and weights.has_skill else None,
             on_progress=show,
         )
 

@@ -64,7 +64,8 @@ class Recipe:
         age_sigma_years: Width of the Gaussian that an age label becomes.
         age_l1_weight: Weight of the L1 loss of the mean age, per year.
         agreement_weight: Weight of the difference between the mean ages of two
-            views of a face, per year.
+            views of a face, per year; counts in stages with two, of which the
+            shipped weights had none.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
         seed: Of all chance.

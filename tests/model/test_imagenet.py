@@ -16,11 +16,6 @@ from agegender.model.weights import find_weights, load_backbone
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    return load_backbone(find_weights("random:32"))
-
-
-@pytest.fixture(scope="module")
 def keras_file(backbone, tmp_path_factory):
     """A stand-in for Keras' file, in its old format."""
     import h5py

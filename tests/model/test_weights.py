@@ -21,11 +21,6 @@ from agegender.model.weights import (
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    return load_backbone(find_weights("random:32"))
-
-
-@pytest.fixture(scope="module")
 def saved(backbone, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
     save_weights(backbone, path, dtype="float16", metadata={"size": 32, "crop": 0.875})
