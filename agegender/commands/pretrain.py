@@ -1,4 +1,4 @@
-"""`python -m agegender pretrain`: train a backbone on faces, from nothing."""
+"""`python -m agegender pretrain`: train a backbone on faces, from nothing or from weights."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from tqdm import tqdm
 from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import RunError
-from agegender.model.weights import default_weights, find_weights
+from agegender.model.tensors import read_metadata
+from agegender.model.weights import default_weights, file_of_project, find_weights
 from agegender.pretraining.pretrain import (
     Pretraining,
     find_pretraining,
     prepare_pretraining,
     pretrain,
 )
-from agegender.pretraining.recipe import SHIPPED_RECIPE, Recipe
+from agegender.pretraining.recipe import CONTINUED_RECIPE, SHIPPED_RECIPE, Recipe
 from agegender.pretraining.samples import Samples, collect_samples
 from agegender.storage import replacing
 
@@ -30,15 +31,18 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "pretrain",
-        help="train a backbone on faces, from nothing (hours)",
+        help="train a backbone on faces (hours)",
         description=(
-            "Train a backbone on UTKFace's train split, and on further faces. Stop it at any "
-            "moment: the same command goes on from the last checkpoint."
+            "Train a backbone on UTKFace's train split, and on further faces, from nothing or from "
+            "weights. Stop it at any moment: the same command goes on from the last checkpoint."
         ),
     )
     parser.add_argument("--name", default="default", help="name of the pretraining (%(default)s)")
     parser.add_argument("--dataset", type=Path, default=default_dataset_dir(), help="%(default)s")
     parser.add_argument("--extra", type=Path, help="folder of extra faces with its labels.csv")
+    parser.add_argument(
+        "--start", metavar="WEIGHTS", help="shipped, or a safetensors file, to go on from"
+    )
     parser.add_argument("--recipe", type=Path, help="recipe as JSON; by default the shipped one")
     parser.set_defaults(run=run)
 
@@ -47,16 +51,14 @@ def run(args: argparse.Namespace) -> int:
     """Start a pretraining, or go on with the one of that name."""
     pretraining = find_pretraining(args.name)
     if not pretraining.recipe_file.exists():
-        recipe = SHIPPED_RECIPE if args.recipe is None else _read_recipe(args.recipe)
+        recipe = _choose_recipe(args)
+        start = None if args.start is None else _find_start(args.start)
         samples = _collect(args.dataset, args.extra)
-        prepare_pretraining(pretraining, recipe, samples)
+        prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
-    elif args.recipe is not None and _read_recipe(args.recipe) != pretraining.recipe:
-        raise RunError(
-            f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
-            "out --recipe to go on with its own."
-        )
+    else:
+        _check_same(pretraining, args)
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: stopping.append(received))
@@ -86,6 +88,46 @@ def run(args: argparse.Namespace) -> int:
         return 130
     print(f"done; make it a set of weights with: python -m agegender ship {args.name}")
     return 0
+
+
+def _choose_recipe(args: argparse.Namespace) -> Recipe:
+    """Return the recipe that was asked for, or the one that suits the start."""
+    if args.recipe is not None:
+        return _read_recipe(args.recipe)
+    return SHIPPED_RECIPE if args.start is None else CONTINUED_RECIPE
+
+
+def _find_start(name: str) -> Path:
+    """Return the weights to go on from.
+
+    Raises:
+        AgeGenderError: If there are none of that name, or they are damaged.
+    """
+    file = file_of_project(name)
+    if file is None:
+        raise RunError(
+            f"There are no weights {name!r} to start from; name 'shipped', or a safetensors file "
+            "that this project saved."
+        )
+    find_weights(name)
+    return file
+
+
+def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
+    """Refuse to go on with settings that the pretraining was not started with."""
+    if args.recipe is not None and _read_recipe(args.recipe) != pretraining.recipe:
+        raise RunError(
+            f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
+            "out --recipe to go on with its own."
+        )
+    if args.start is not None:
+        start = pretraining.start_file
+        asked = read_metadata(_find_start(args.start))["sha256"]
+        if not start.exists() or read_metadata(start)["sha256"] != asked:
+            raise RunError(
+                f"{pretraining.folder} was not started from {args.start!r}; give a new --name, or "
+                "leave out --start to go on."
+            )
 
 
 def _collect(dataset: Path, extra: Path | None) -> Samples:

@@ -67,6 +67,8 @@ def build_network(recipe: Recipe) -> Any:
     for variable in backbone.variables:
         if variable.path.endswith("_3_bn/gamma"):
             variable.assign(np.zeros(variable.shape))
+    for layer in backbone.layers:
+        layer.trainable = not layer.name.startswith(recipe.frozen)
     heads = {"age": AGE_CLASSES, "gender": len(GENDER_NAMES), "race": len(RACE_NAMES)}
     outputs = {
         name: keras.layers.Dense(count, activation="softmax", dtype="float32", name=name)(
@@ -91,7 +93,8 @@ def _with_fused_normalization(backbone: Any) -> Any:
 
     class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-            if not training:
+            # As Keras has it: a frozen layer goes by what it has learned.
+            if not (training and self.trainable):
                 return super().call(inputs, training=training, mask=mask)
             outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
                 inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
@@ -170,17 +173,24 @@ def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]
 
     network.compile(
         keras.optimizers.AdamW(PiecewiseLinear(), weight_decay=recipe.weight_decay),
-        loss={
+        **loss_of_outputs(recipe),
+        jit_compile=False,
+    )
+
+
+def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
+    """Return `loss` and `loss_weights` of the network's outputs, as `keras.Model.compile` takes."""
+    return {
+        "loss": {
             "age": age_loss(recipe),
             "gender": "sparse_categorical_crossentropy",
             "race": "sparse_categorical_crossentropy",
             "agreement": disagreement,
         },
-        loss_weights={
+        "loss_weights": {
             "age": 1.0,
             "gender": recipe.gender_weight,
             "race": recipe.race_weight,
             "agreement": recipe.agreement_weight,
         },
-        jit_compile=False,
-    )
+    }

@@ -77,9 +77,9 @@ def batches(
     faces = stage.batch_size // stage.views
     usable = np.flatnonzero(samples["source"].isin(stage.sources))
     order = np.random.default_rng((seed, epoch.number)).permutation(usable)
-    columns = {name: samples[name].to_numpy() for name in ("age", "gender", "race")}
+    ages = samples["age"].to_numpy()
     age_weights = np.zeros(len(samples), dtype="float32")
-    age_weights[usable] = balancing_weights(columns["age"][usable], stage.age_balance)
+    age_weights[usable] = balancing_weights(ages[usable], stage.age_balance)
     for step in range(skip, epoch.steps):
         rows = np.tile(order[step * faces : (step + 1) * faces], stage.views)
         images = np.stack(
@@ -93,16 +93,33 @@ def batches(
                 for number, row in enumerate(rows)
             ]
         )
-        labels, weights = {}, {}
-        for name, column in columns.items():
-            values = column[rows].astype("float32")
-            known = ~np.isnan(values) & (values >= 0)
-            labels[name] = np.where(known, values, 0)[:, None]
-            weights[name] = known.astype("float32")
+        labels, weights = labels_of(samples.iloc[rows])
         weights["age"] *= age_weights[rows]
-        labels["agreement"] = np.zeros((len(rows), 1), "float32")
         weights["agreement"] = np.full(len(rows), stage.views > 1, "float32")
         yield images.astype("float32"), labels, weights
+
+
+def labels_of(
+    samples: pd.DataFrame,
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+    """Return what the network's outputs are to be for some faces.
+
+    Args:
+        samples: With `age` (NaN where unknown), `gender` and `race` (-1 where unknown).
+
+    Returns:
+        Labels, shape (n, 1), and sample weights, shape (n,), by output; the
+        weight of an unknown label is 0, and so is that of `agreement`.
+    """
+    labels, weights = {}, {}
+    for name in ("age", "gender", "race"):
+        values = samples[name].to_numpy(dtype="float32")
+        known = ~np.isnan(values) & (values >= 0)
+        labels[name] = np.where(known, values, 0)[:, None].astype("float32")
+        weights[name] = known.astype("float32")
+    labels["agreement"] = np.zeros((len(samples), 1), "float32")
+    weights["agreement"] = np.zeros(len(samples), "float32")
+    return labels, weights
 
 
 def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ file as the weights.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from agegender.model.answer import answered_gender, probability_of_female
 from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
 from agegender.pretraining.pixels import batches, frame_side, load_pixels, prefetch
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
+from agegender.pretraining.seen import SEEN_NAME
+from agegender.pretraining.start import start_from
 from agegender.storage import replacing, write_json, write_text
 
 if TYPE_CHECKING:
@@ -63,6 +66,11 @@ class Pretraining:
         return self.folder / "checkpoint.weights.h5"
 
     @property
+    def start_file(self) -> Path:
+        """The weights that it goes on from, if any; their JSON and `SEEN_NAME` are beside them."""
+        return self.folder / "start" / "backbone.safetensors"
+
+    @property
     def metrics_file(self) -> Path:
         """One row an epoch, CSV."""
         return self.folder / "metrics.csv"
@@ -89,13 +97,17 @@ def find_pretraining(name: str) -> Pretraining:
     return Pretraining(workspace_dir() / "pretraining" / name)
 
 
-def prepare_pretraining(pretraining: Pretraining, recipe: Recipe, samples: Samples) -> None:
+def prepare_pretraining(
+    pretraining: Pretraining, recipe: Recipe, samples: Samples, *, start: Path | None = None
+) -> None:
     """Write what a pretraining needs before its first step.
 
     Args:
         pretraining: Where.
         recipe: The settings.
         samples: The faces.
+        start: Backbone weights to go on from, which this project saved; None to
+            start from nothing. They are copied, for `ship` may replace them.
 
     Raises:
         StorageError: If the disk refuses.
@@ -103,8 +115,23 @@ def prepare_pretraining(pretraining: Pretraining, recipe: Recipe, samples: Sampl
     with replacing(pretraining.samples_file) as part:
         samples.table.to_parquet(part, index=False)
     write_json(pretraining.excluded_file, samples.excluded)
+    if start is not None:
+        _copy_start(start, pretraining.start_file)
     # Last: a folder with a recipe is a pretraining that can start.
     write_text(pretraining.recipe_file, recipe.to_json())
+
+
+def _copy_start(start: Path, target: Path) -> None:
+    """Copy weights, their JSON and, where it is there, the list of faces that they have seen."""
+    with replacing(target.parent) as part:
+        part.mkdir()
+        for source, name in (
+            (start, target.name),
+            (start.with_suffix(".json"), target.with_suffix(".json").name),
+            (start.with_name(SEEN_NAME), SEEN_NAME),
+        ):
+            if source.exists():
+                shutil.copy(source, part / name)
 
 
 def evaluate_network(
@@ -208,6 +235,12 @@ def _train(
         # Only a built optimizer gets its counter and moments back.
         network.optimizer.build(network.trainable_variables)
         network.load_weights(pretraining.checkpoint)
+    elif pretraining.start_file.exists():
+        side = frame_side(recipe.stages[0].size, recipe.crop)
+        pixels = load_pixels(train, side, pretraining.folder / f"train-{side}.npy")
+        start_from(network, recipe, pretraining.start_file, train, pixels)
+        network.optimizer.build(network.trainable_variables)
+        save_checkpoint(network, pretraining.checkpoint)
     step = int(network.optimizer.iterations)
     saved = time.monotonic()
 

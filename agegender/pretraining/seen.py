@@ -32,21 +32,26 @@ _MAX_KEPT = 8
 _kept: dict[tuple[Path, int, int, str], NDArray[np.bool_]] = {}
 
 
-def write_seen(samples: pd.DataFrame, path: Path) -> None:
+def write_seen(samples: pd.DataFrame, path: Path, *, earlier: Path | None = None) -> None:
     """Write the hashes of the faces that weights were trained on.
 
     Args:
         samples: With `sha256` and `phash` (64 hexadecimal digits each).
         path: The file (.npy): uint8, shape (n, 40), a face a row, sorted.
+        earlier: Such a file of the weights that these went on from, whose faces
+            count as well; None where there is none.
 
     Raises:
+        InvalidModelError: If the earlier file is damaged.
         StorageError: If the disk refuses.
     """
-    rows = sorted(
-        sha256[: 2 * CONTENT_BYTES] + phash
+    rows = {
+        bytes.fromhex(sha256[: 2 * CONTENT_BYTES] + phash)
         for sha256, phash in zip(samples["sha256"], samples["phash"], strict=True)
-    )
-    table = np.frombuffer(bytes.fromhex("".join(rows)), np.uint8)
+    }
+    if earlier is not None:
+        rows |= {row.tobytes() for row in _read(earlier)}
+    table = np.frombuffer(b"".join(sorted(rows)), np.uint8)
     with replacing(path) as part, part.open("wb") as file:
         np.save(file, table.reshape(len(rows), CONTENT_BYTES + PERCEPTUAL_BYTES))
 
@@ -70,23 +75,36 @@ def is_seen(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:
     """
     try:
         status = path.stat()
-        content = hashlib.sha256("".join(faces["sha256"]).encode()).hexdigest()
-        key = (path, status.st_ino, status.st_mtime_ns, content)
-        # Other threads may clear it between two looks.
-        if (seen := _kept.get(key)) is None:
-            seen = _compare(faces, path)
-            if len(_kept) >= _MAX_KEPT:
-                _kept.clear()
-            _kept[key] = seen
-        return seen.copy()
-    except (OSError, ValueError, EOFError, IndexError) as error:
-        raise InvalidModelError(
-            f"{path} cannot be read ({error}); fetch the shipped weights again."
-        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    content = hashlib.sha256("".join(faces["sha256"]).encode()).hexdigest()
+    key = (path, status.st_ino, status.st_mtime_ns, content)
+    # Other threads may clear it between two looks.
+    if (seen := _kept.get(key)) is None:
+        seen = _compare(faces, path)
+        if len(_kept) >= _MAX_KEPT:
+            _kept.clear()
+        _kept[key] = seen
+    return seen.copy()
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    """Return the table that `write_seen` wrote."""
+    try:
+        table: NDArray[np.uint8] = np.load(path, allow_pickle=False)
+        if table.ndim != 2 or table.shape[1] != CONTENT_BYTES + PERCEPTUAL_BYTES:
+            raise ValueError(f"its shape is {table.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(path, error) from error
+    return table
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidModelError:
+    return InvalidModelError(f"{path} cannot be read ({error}); fetch the shipped weights again.")
 
 
 def _compare(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:
-    table = np.load(path, allow_pickle=False)
+    table = _read(path)
     seen = {row.tobytes() for row in table[:, :CONTENT_BYTES]}
     hashes = [row.tobytes().hex() for row in table[:, CONTENT_BYTES:]]
     result = np.array(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from agegender.config import SHIPPED_DIR
 from agegender.errors import ModelNotFoundError, RunError, StoppedError
 from agegender.model.architecture import build_backbone, float32_policy
-from agegender.model.tensors import save_weights
+from agegender.model.tensors import read_metadata, save_weights
 from agegender.model.weights import SHIPPED, SHIPPED_FILE
 from agegender.pretraining.network import build_network
 from agegender.pretraining.seen import SEEN_NAME, write_seen
@@ -83,7 +83,12 @@ def ship(
             dtype="float16",
             metadata=_describe(pretraining),
         )
-        write_seen(_train_faces(pretraining), part / SEEN_NAME)
+        earlier = pretraining.start_file.with_name(SEEN_NAME)
+        write_seen(
+            _train_faces(pretraining),
+            part / SEEN_NAME,
+            earlier=earlier if earlier.exists() else None,
+        )
 
         run = create_run(TrainConfig(dataset=str(dataset), backbone=str(weights)))
         try:
@@ -166,4 +171,5 @@ def _describe(pretraining: Pretraining) -> dict[str, Any]:
         "versions": versions(),
         # By way of JSON, in which an unknown number is null.
         "epochs": json.loads(curve.to_json(orient="records")),
+        "start": read_metadata(pretraining.start_file) if pretraining.start_file.exists() else None,
     }

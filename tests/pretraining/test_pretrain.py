@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,16 @@ import pytest
 from filelock import FileLock
 
 from agegender.cli import main
-from agegender.errors import RunError, StorageError
+from agegender.errors import InvalidModelError, RunError, StorageError
+from agegender.model.architecture import FEATURES_LAYER
+from agegender.model.tensors import read_tensors, save_tensors, save_weights
 from agegender.pretraining import pretrain as module
+from agegender.pretraining.network import build_network
 from agegender.pretraining.pixels import batches, load_pixels
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining, pretrain
 from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
 from agegender.pretraining.samples import Samples
+from agegender.pretraining.start import start_from
 
 RECIPE = Recipe((Stage(32, 2, ("utkface", "extra"), 1e-3, 1e-4, 8),), crop=1.0, warmup_steps=2)
 
@@ -77,9 +82,10 @@ def tiny_backbone(size: int | None) -> Any:
     import keras
 
     inputs = keras.Input((size, size, 3))
-    hidden = keras.layers.Conv2D(4, 3, strides=2)(inputs)
-    hidden = keras.layers.BatchNormalization()(hidden)
-    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(hidden)
+    hidden = keras.layers.Conv2D(4, 3, strides=2, name="conv1")(inputs)
+    hidden = keras.layers.BatchNormalization(name="conv1_bn")(hidden)
+    hidden = keras.layers.Conv2D(4, 3, name="conv2")(hidden)
+    pooled = keras.layers.GlobalAveragePooling2D(name=FEATURES_LAYER, dtype="float32")(hidden)
     return keras.Model(inputs, pooled)
 
 
@@ -142,6 +148,60 @@ def test_an_epoch_is_saved_with_its_row_or_not_at_all(
     assert pd.read_csv(pretraining.metrics_file)["epoch"].tolist() == [1, 2]
 
 
+@pytest.mark.usefixtures("small_network")
+def test_a_pretraining_goes_on_from_weights(pretraining: Pretraining, tmp_path: Path) -> None:
+    start = tmp_path / "other" / "weights.safetensors"
+    start.parent.mkdir()
+    save_weights(tiny_backbone(None), start)
+    start.with_name("seen.npy").write_bytes(b"seen")
+    recipe = replace(RECIPE, frozen=("conv1",))
+    samples = Samples(pd.read_parquet(pretraining.samples_file), {})
+    prepare_pretraining(pretraining, recipe, samples, start=start)
+    assert pretraining.start_file.with_name("seen.npy").read_bytes() == b"seen"
+    given = read_tensors(start)
+    shutil.rmtree(start.parent)
+
+    steps: list[int] = []
+    assert pretrain(pretraining, on_step=lambda step, *_: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 6]
+    network = build_network(recipe)
+    network.load_weights(pretraining.checkpoint)
+    trained = {variable.path: np.asarray(variable) for variable in network.variables}
+    for name, values in given.items():
+        assert np.array_equal(trained[name], values) == name.startswith("conv1"), name
+
+
+@pytest.mark.usefixtures("small_network")
+def test_heads_are_fitted_before_anything_else_moves(
+    pretraining: Pretraining, tmp_path: Path
+) -> None:
+    start = tmp_path / "weights.safetensors"
+    save_weights(tiny_backbone(None), start)
+    samples = train_samples(pretraining)
+    pixels = load_pixels(samples, 32, pretraining.folder / "pixels.npy")
+    network = build_network(RECIPE)
+    fresh = module.evaluate_network(network, samples[:20], pixels[:20], 32)
+    start_from(network, RECIPE, start, samples, pixels)
+    fitted = module.evaluate_network(network, samples[:20], pixels[:20], 32)
+    assert fitted["age_mae"] < fresh["age_mae"]
+    given = read_tensors(start)
+    values = {variable.path: np.asarray(variable) for variable in network.variables}
+    assert all(np.array_equal(values[name], given[name]) for name in given)
+
+
+@pytest.mark.usefixtures("small_network")
+def test_weights_of_another_architecture_are_no_start(
+    pretraining: Pretraining, tmp_path: Path
+) -> None:
+    start = tmp_path / "weights.safetensors"
+    save_tensors({"conv9/kernel": np.zeros((3, 3, 3, 4), "float32")}, start, {})
+    prepare_pretraining(
+        pretraining, RECIPE, Samples(pd.read_parquet(pretraining.samples_file), {}), start=start
+    )
+    with pytest.raises(InvalidModelError, match="another architecture"):
+        pretrain(pretraining)
+
+
 def kill(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -183,3 +243,26 @@ def test_a_pretraining_keeps_its_recipe(
     monkeypatch.setattr("agegender.commands.pretrain.find_pretraining", lambda name: pretraining)
     assert main(["pretrain", "--recipe", str(other)]) == 1
     assert "was started with another recipe" in capsys.readouterr().err
+
+
+def test_a_start_is_looked_up_before_any_work(
+    pretraining: Pretraining,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refusal(name: str, found: Pretraining) -> str:
+        monkeypatch.setattr("agegender.commands.pretrain.find_pretraining", lambda name: found)
+        assert main(["pretrain", "--start", name]) == 1
+        return capsys.readouterr().err
+
+    new = Pretraining(tmp_path / "new")
+    assert "no weights 'imagenet' to start from" in refusal("imagenet", new)
+    cut = tmp_path / "cut.safetensors"
+    save_tensors({"any": np.zeros(9, "float32")}, cut, {"size": 32, "crop": 1.0})
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:-1])
+    assert "cut.safetensors" in refusal(str(cut), new)
+    assert not new.folder.exists()
+    cut.write_bytes(whole)
+    assert "was not started from" in refusal(str(cut), pretraining)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ def faces(count: int, seed: int) -> pd.DataFrame:
     )
 
 
+def npy(table: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, table)
+    return buffer.getvalue()
+
+
 def test_exact_and_near_faces_are_seen_and_new_ones_are_not(tmp_path: Path) -> None:
     train, new = faces(50, 1), faces(50, 2)
     write_seen(train, tmp_path / "seen.npy")
@@ -34,7 +41,20 @@ def test_exact_and_near_faces_are_seen_and_new_ones_are_not(tmp_path: Path) -> N
     assert is_seen(asked, tmp_path / "seen.npy").tolist() == [False] * 50 + [True, True]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY cut short", b"text"])
+def test_faces_of_the_weights_that_others_went_on_from_count_as_well(tmp_path: Path) -> None:
+    first, second, new = faces(20, 1), faces(20, 2), faces(5, 3)
+    write_seen(first, tmp_path / "first.npy")
+    # Some faces are in both, and count once.
+    again = pd.concat([second, first.head(3)])
+    write_seen(again, tmp_path / "second.npy", earlier=tmp_path / "first.npy")
+    assert len(np.load(tmp_path / "second.npy")) == 40
+    asked = pd.concat([first, second, new], ignore_index=True)
+    assert is_seen(asked, tmp_path / "second.npy").tolist() == [True] * 40 + [False] * 5
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x93NUMPY cut short", b"text", npy(np.zeros(5, np.uint8))]
+)
 def test_a_damaged_list_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "seen.npy").write_bytes(content)
     with pytest.raises(InvalidModelError, match=r"seen\.npy cannot be read"):

@@ -4,17 +4,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import ModelNotFoundError, RunError
+from agegender.model.tensors import save_tensors
 from agegender.model.weights import find_weights
 from agegender.pretraining.network import build_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
-from agegender.pretraining.seen import is_seen
+from agegender.pretraining.seen import is_seen, write_seen
 from agegender.pretraining.ship import _train_faces, ship
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
@@ -71,7 +73,11 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
 
     dataset = open_dataset(make_faces(60))
     pretraining = Pretraining(tmp_path / "pretraining")
-    prepare_pretraining(pretraining, RECIPE, collect_samples(dataset, None))
+    start = tmp_path / "start" / "weights.safetensors"
+    start.parent.mkdir()
+    sha256 = save_tensors({"any": np.zeros(1, "float32")}, start, {"size": 16})
+    write_seen(dataset.of("validation"), start.with_name("seen.npy"))
+    prepare_pretraining(pretraining, RECIPE, collect_samples(dataset, None), start=start)
     pd.DataFrame([{"epoch": 1, "age_mae": 9.5}]).to_csv(pretraining.metrics_file, index=False)
     try:
         build_network(RECIPE).save_weights(pretraining.checkpoint)
@@ -86,7 +92,10 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     assert description["dtype"] == "float16"
     assert description["train_faces"] == {"utkface": len(dataset.of("train"))}
     assert description["epochs"] == [{"epoch": 1, "age_mae": 9.5}]
+    assert description["start"]["sha256"] == sha256
     assert is_seen(dataset.of("train"), shipped / "seen.npy").all()
+    # What the weights it went on from had seen, it has seen.
+    assert is_seen(dataset.of("validation"), shipped / "seen.npy").all()
     assert not is_seen(dataset.of("test"), shipped / "seen.npy").any()
 
     config = json.loads((shipped / "run" / "config.json").read_text())

@@ -1,0 +1,87 @@
+"""The beginning of a pretraining that goes on from a set of weights.
+
+The backbone gets the weights; the pretraining heads, which no set of weights
+has, are fitted to it before any other weight moves. With random heads the first
+steps would undo much of what the backbone knows (Kumar et al., "Fine-Tuning can
+Distort Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agegender.errors import InvalidModelError
+from agegender.model.architecture import FEATURES_LAYER
+from agegender.model.tensors import read_tensors
+from agegender.pretraining.network import loss_of_outputs
+from agegender.pretraining.pixels import labels_of
+from agegender.pretraining.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+HEAD_FACES = 4096
+"""More faces make hardly better heads, and everything is trained afterwards."""
+
+HEAD_EPOCHS = 20
+
+
+def start_from(
+    network: Any, recipe: Recipe, file: Path, samples: pd.DataFrame, pixels: NDArray[np.uint8]
+) -> None:
+    """Put weights into the backbone of a network, and fit the network's heads to it.
+
+    Args:
+        network: What `build_network` gave.
+        recipe: Its recipe; the size is that of the first stage.
+        file: Backbone weights that this project saved.
+        samples: Train faces (`pixels.labels_of`).
+        pixels: Their frames, uint8, shape (n, side, side, 3).
+
+    Raises:
+        ModelNotFoundError: If the file or its JSON is missing.
+        InvalidModelError: If it is damaged or of another architecture.
+    """
+    import keras
+
+    tensors = read_tensors(file)
+    variables = {variable.path: variable for variable in network.variables}
+    for name, values in tensors.items():
+        if name not in variables or tuple(variables[name].shape) != values.shape:
+            raise InvalidModelError(
+                f"{file} is of another architecture ({name} does not fit); start from backbone "
+                "weights that this project saved."
+            )
+        variables[name].assign(values)
+
+    rows = np.random.default_rng(recipe.seed).permutation(len(samples))[:HEAD_FACES]
+    size = recipe.stages[0].size
+    margin = (pixels.shape[1] - size) // 2
+    pooled = network.get_layer(FEATURES_LAYER).output
+    backbone = keras.Model(network.input, pooled)
+    features = np.concatenate(
+        [
+            np.asarray(
+                backbone(
+                    pixels[part, margin : margin + size, margin : margin + size].astype("float32"),
+                    training=False,
+                )
+            )
+            for part in np.array_split(rows, -(-len(rows) // 128))
+        ]
+    )
+    inputs = keras.Input(features.shape[1:])
+    # The network's own layers: fitting these is fitting those.
+    outputs = {name: network.get_layer(name)(inputs) for name in ("age", "gender", "race")}
+    outputs["agreement"] = outputs["age"]
+    heads = keras.Model(inputs, outputs)
+    heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=False)
+    labels, weights = labels_of(samples.iloc[rows])
+    keras.utils.set_random_seed(recipe.seed)
+    heads.fit(
+        features, labels, sample_weight=weights, batch_size=128, epochs=HEAD_EPOCHS, verbose=0
+    )
