@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
     else:
         _check_same(pretraining, args)
+    if pretraining.start_file.exists() and not pretraining.checkpoint.exists():
+        print("fitting new heads to the weights first, a minute or more", file=sys.stderr)
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: stopping.append(received))

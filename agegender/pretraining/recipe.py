@@ -159,7 +159,7 @@ SHIPPED_RECIPE = Recipe(
 A set that is not at hand is left out."""
 
 CONTINUED_RECIPE = Recipe(
-    stages=(Stage(112, 2, ("utkface",), 2e-4, 1e-6, 64, 1.0, age_balance=0.5, views=2),),
+    stages=(Stage(112, 1, ("utkface",), 2e-4, 1e-6, 64, 1.0, age_balance=0.5, views=2),),
     warmup_steps=100,
     agreement_weight=0.6,
     frozen=("conv1", "conv2"),

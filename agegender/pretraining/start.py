@@ -61,19 +61,9 @@ def start_from(
     rows = np.random.default_rng(recipe.seed).permutation(len(samples))[:HEAD_FACES]
     size = recipe.stages[0].size
     margin = (pixels.shape[1] - size) // 2
-    pooled = network.get_layer(FEATURES_LAYER).output
-    backbone = keras.Model(network.input, pooled)
-    features = np.concatenate(
-        [
-            np.asarray(
-                backbone(
-                    pixels[part, margin : margin + size, margin : margin + size].astype("float32"),
-                    training=False,
-                )
-            )
-            for part in np.array_split(rows, -(-len(rows) // 128))
-        ]
-    )
+    frames = pixels[rows, margin : margin + size, margin : margin + size]
+    backbone = keras.Model(network.input, network.get_layer(FEATURES_LAYER).output)
+    features = backbone.predict(frames, batch_size=128, verbose=0)
     inputs = keras.Input(features.shape[1:])
     # The network's own layers: fitting these is fitting those.
     outputs = {name: network.get_layer(name)(inputs) for name in ("age", "gender", "race")}
