@@ -61,11 +61,7 @@ def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
         help="So many are drawn at random. Fewer are quicker and less certain.",
     )
     if split in ("test", "all"):
-        reads = len(read_test_reads(run))
-        st.caption(
-            ":material/visibility: Looking at the test split is written down in the run "
-            f"({reads:,} {'look' if reads == 1 else 'looks'} so far)."
-        )
+        st.caption(":material/visibility: Looking at the test split is written down in the run.")
     elif split == "train":
         st.caption("The model has learned these faces: errors here are too small.")
     return split, limit if limit is not None and limit < total else None
@@ -349,6 +345,9 @@ if left_out:
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
         "been trained on them, so that they would flatter it."
     )
+if chosen_split in ("test", "all"):
+    # Only here is this look among them.
+    st.caption(f"Looks at a test split so far: {len(read_test_reads(chosen_run)):,}.")
 age, gender, sure, groups, gates, pictures, photos, training, report = st.tabs(
     [
         "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Whole photos", "Training",

@@ -38,7 +38,8 @@ def take_photos() -> tuple[list[UploadedFile], bool]:
         help="Each picture shows one face, cut out as in UTKFace. The centre square is taken "
         "as it is, and no face is looked for.",
     )
-    st.caption("Every face is found and answered. Photos stay in memory and are not kept.")
+    what = "Each picture is one face." if crops else "Every face is found and answered."
+    st.caption(f"{what} Photos stay in memory and are not kept.")
     return uploads, crops
 
 

@@ -120,6 +120,8 @@ def predict_photos(
             found = _find(content, is_crop)
             waiting.append((name, found))
             faces += len(found)
+        # Or it would be in memory while the next one is read.
+        del content
         if max(faces, len(waiting)) >= MAX_BATCH:
             yield from _answer_all(predictor, waiting)
             waiting, faces = [], 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,21 @@ def test_photos_are_taken_as_needed() -> None:
 
     next(predict_photos(Brightness(), pictures()))
     assert len(taken) == MAX_BATCH
+
+
+def test_one_photo_is_in_memory_at_a_time() -> None:
+    earlier: list[weakref.ref[np.ndarray]] = []
+
+    def pictures() -> Iterator[Picture]:
+        for number in range(3):
+            assert all(one() is None for one in earlier)
+            image = photo(50, 60)
+            earlier.append(weakref.ref(image))
+            ready = [Picture(f"{number}.png", image)]
+            del image
+            yield ready.pop()
+
+    assert len(list(predict_photos(Brightness(), pictures()))) == 3  # type: ignore[arg-type]
 
 
 def test_real_faces_side_by_side_are_each_cut_out(real_photos: Path) -> None:
