@@ -15,7 +15,13 @@ from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import RunError
 from agegender.model.tensors import read_metadata
-from agegender.model.weights import default_weights, file_of_project, find_weights
+from agegender.model.weights import (
+    IMAGENET,
+    SHIPPED,
+    default_weights,
+    find_weights,
+    load_backbone,
+)
 from agegender.pretraining.pretrain import (
     Pretraining,
     find_pretraining,
@@ -24,6 +30,7 @@ from agegender.pretraining.pretrain import (
 )
 from agegender.pretraining.recipe import CONTINUED_RECIPE, SHIPPED_RECIPE, Recipe
 from agegender.pretraining.samples import Samples, collect_samples
+from agegender.pretraining.seen import SEEN_NAME, read_seen
 from agegender.storage import replacing
 
 
@@ -43,7 +50,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--start", metavar="WEIGHTS", help="shipped, or a safetensors file, to go on from"
     )
-    parser.add_argument("--recipe", type=Path, help="recipe as JSON; by default the shipped one")
+    parser.add_argument(
+        "--recipe", type=Path, help="recipe as JSON; by default the one that suits the start"
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     pretraining = find_pretraining(args.name)
     if not pretraining.recipe_file.exists():
         recipe = _choose_recipe(args)
-        start = None if args.start is None else _find_start(args.start)
+        start = None if args.start is None else _check_start(args.start, recipe)
         samples = _collect(args.dataset, args.extra)
         prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
@@ -94,24 +103,47 @@ def run(args: argparse.Namespace) -> int:
 
 def _choose_recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, or the one that suits the start."""
-    if args.recipe is not None:
-        return _read_recipe(args.recipe)
-    return SHIPPED_RECIPE if args.start is None else CONTINUED_RECIPE
+    if args.recipe is None:
+        return SHIPPED_RECIPE if args.start is None else CONTINUED_RECIPE
+    recipe = _read_recipe(args.recipe)
+    if recipe.frozen and args.start is None:
+        raise RunError(
+            f"{args.recipe} freezes layers that would stay as they are drawn; give --start, or "
+            "take `frozen` out."
+        )
+    return recipe
+
+
+def _check_start(name: str, recipe: Recipe) -> Path:
+    """Return the file of the weights to go on from, when all of it can be used.
+
+    Before hours of work, this is worth building the network once.
+    """
+    file, weights = _find_start(name), find_weights(name)
+    load_backbone(weights)
+    if weights.spec.crop != recipe.crop:
+        raise RunError(
+            f"{file} was trained on {weights.spec.crop:.1%} of the frame, the recipe asks "
+            f"for {recipe.crop:.1%}; give a recipe with that crop."
+        )
+    seen = file.with_name(SEEN_NAME)
+    if not seen.exists():
+        raise RunError(
+            f"{file} has no {SEEN_NAME} beside it, so nothing that comes of it could be "
+            "measured on new faces; copy that file, too, or start from other weights."
+        )
+    read_seen(seen)
+    return file
 
 
 def _find_start(name: str) -> Path:
-    """Return the weights to go on from.
-
-    Raises:
-        AgeGenderError: If there are none of that name, or they are damaged.
-    """
-    file = file_of_project(name)
+    """Return the file of weights that this project has saved."""
+    file = None if name == IMAGENET else find_weights(name).file
     if file is None:
         raise RunError(
-            f"There are no weights {name!r} to start from; name 'shipped', or a safetensors file "
+            f"A pretraining cannot go on from {name!r}; name {SHIPPED!r}, or a safetensors file "
             "that this project saved."
         )
-    find_weights(name)
     return file
 
 
@@ -122,14 +154,15 @@ def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
             f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
             "out --recipe to go on with its own."
         )
-    if args.start is not None:
-        start = pretraining.start_file
-        asked = read_metadata(_find_start(args.start))["sha256"]
-        if not start.exists() or read_metadata(start)["sha256"] != asked:
-            raise RunError(
-                f"{pretraining.folder} was not started from {args.start!r}; give a new --name, or "
-                "leave out --start to go on."
-            )
+    start = pretraining.start_file
+    if args.start is not None and not (
+        start.exists()
+        and read_metadata(start)["sha256"] == read_metadata(_find_start(args.start))["sha256"]
+    ):
+        raise RunError(
+            f"{pretraining.folder} was not started from {args.start!r}; give a new --name, or "
+            "leave out --start to go on."
+        )
 
 
 def _collect(dataset: Path, extra: Path | None) -> Samples:

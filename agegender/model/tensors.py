@@ -133,7 +133,13 @@ def check_file(path: Path) -> dict[str, Any]:
         InvalidModelError: If the JSON is damaged, or the file is cut short or changed.
     """
     metadata = read_metadata(path)
-    _check_hash(path, metadata, file_hash(path))
+    try:
+        sha256 = file_hash(path)
+    except OSError as error:
+        raise InvalidModelError(
+            f"{path} cannot be read ({error.strerror}); fetch the weights again."
+        ) from error
+    _check_hash(path, metadata, sha256)
     return metadata
 
 

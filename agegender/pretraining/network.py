@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from agegender.config import GENDER_NAMES, RACE_NAMES
+from agegender.errors import RunError
 from agegender.model.architecture import build_backbone
 from agegender.pretraining.recipe import Recipe
 
@@ -56,6 +57,9 @@ def build_network(recipe: Recipe) -> Any:
         A `keras.Model` from RGB 0..255 to `age` (probabilities of the ages
         0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5), and to
         `agreement`, which is `age` again.
+
+    Raises:
+        RunError: If the recipe freezes layers that do not exist.
     """
     import keras
 
@@ -67,6 +71,12 @@ def build_network(recipe: Recipe) -> Any:
     for variable in backbone.variables:
         if variable.path.endswith("_3_bn/gamma"):
             variable.assign(np.zeros(variable.shape))
+    for beginning in recipe.frozen:
+        if not any(layer.name.startswith(beginning) for layer in backbone.layers):
+            raise RunError(
+                f"The recipe freezes {beginning!r}, but no layer's name begins so; take a name "
+                "such as conv1 or conv2_block1."
+            )
     for layer in backbone.layers:
         layer.trainable = not layer.name.startswith(recipe.frozen)
     heads = {"age": AGE_CLASSES, "gender": len(GENDER_NAMES), "race": len(RACE_NAMES)}

@@ -106,8 +106,9 @@ def prepare_pretraining(
         pretraining: Where.
         recipe: The settings.
         samples: The faces.
-        start: Backbone weights to go on from, which this project saved; None to
-            start from nothing. They are copied, for `ship` may replace them.
+        start: Backbone weights to go on from, with their JSON and `SEEN_NAME`
+            beside them; None to start from nothing. They are copied, for `ship`
+            may replace them.
 
     Raises:
         StorageError: If the disk refuses.
@@ -117,21 +118,20 @@ def prepare_pretraining(
     write_json(pretraining.excluded_file, samples.excluded)
     if start is not None:
         _copy_start(start, pretraining.start_file)
+    elif pretraining.start_file.exists():
+        # Of an attempt that was killed before its recipe was written.
+        shutil.rmtree(pretraining.start_file.parent)
     # Last: a folder with a recipe is a pretraining that can start.
     write_text(pretraining.recipe_file, recipe.to_json())
 
 
 def _copy_start(start: Path, target: Path) -> None:
-    """Copy weights, their JSON and, where it is there, the list of faces that they have seen."""
+    """Copy weights, their JSON and the list of faces that they have seen."""
     with replacing(target.parent) as part:
         part.mkdir()
-        for source, name in (
-            (start, target.name),
-            (start.with_suffix(".json"), target.with_suffix(".json").name),
-            (start.with_name(SEEN_NAME), SEEN_NAME),
-        ):
-            if source.exists():
-                shutil.copy(source, part / name)
+        shutil.copy(start, part / target.name)
+        shutil.copy(start.with_suffix(".json"), part / target.with_suffix(".json").name)
+        shutil.copy(start.with_name(SEEN_NAME), part / SEEN_NAME)
 
 
 def evaluate_network(
@@ -229,6 +229,10 @@ def _train(
             f"{pretraining.folder} has {len(train)} train and {len(validation)} validation faces, "
             "too few for one step of its recipe; take more faces under another name."
         )
+    import keras
+
+    # Whatever starts at random, the heads at least, starts the same after a kill.
+    keras.utils.set_random_seed(recipe.seed)
     network = build_network(recipe)
     compile_network(network, recipe, learning_rate_knots(recipe, epochs))
     if pretraining.checkpoint.exists():

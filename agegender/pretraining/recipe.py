@@ -71,6 +71,9 @@ class Recipe:
         frozen: Beginnings of the names of layers that keep the weights that they
             start with; for pretrainings that go on from a set of weights.
         seed: Of all chance.
+
+    Raises:
+        ValueError: If `frozen` is something else.
     """
 
     stages: tuple[Stage, ...]
@@ -85,6 +88,14 @@ class Recipe:
     frozen: tuple[str, ...] = ()
     seed: int = SEED
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.frozen, tuple) or not all(
+            isinstance(name, str) and name for name in self.frozen
+        ):
+            raise ValueError(
+                f"frozen is {self.frozen!r}, but must be a list of beginnings of names"
+            )
+
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """Read what `to_json` wrote."""
@@ -92,7 +103,9 @@ class Recipe:
         stages = tuple(
             Stage(**{**stage, "sources": tuple(stage["sources"])}) for stage in values["stages"]
         )
-        frozen = tuple(values.get("frozen", ()))
+        frozen = values.get("frozen", [])
+        if isinstance(frozen, list):
+            frozen = tuple(frozen)
         return cls(**{**values, "stages": stages, "frozen": frozen})
 
     def to_json(self) -> str:

@@ -7,6 +7,7 @@ whatever folder it comes from. Only hashes travel, never pictures.
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def write_seen(samples: pd.DataFrame, path: Path, *, earlier: Path | None = None
         for sha256, phash in zip(samples["sha256"], samples["phash"], strict=True)
     }
     if earlier is not None:
-        rows |= {row.tobytes() for row in _read(earlier)}
+        rows |= {row.tobytes() for row in read_seen(earlier)}
     table = np.frombuffer(b"".join(sorted(rows)), np.uint8)
     with replacing(path) as part, part.open("wb") as file:
         np.save(file, table.reshape(len(rows), CONTENT_BYTES + PERCEPTUAL_BYTES))
@@ -88,14 +89,25 @@ def is_seen(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:
     return seen.copy()
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    """Return the table that `write_seen` wrote."""
+def read_seen(path: Path) -> NDArray[np.uint8]:
+    """Return the table that `write_seen` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8, shape (n, 40).
+
+    Raises:
+        InvalidModelError: If it is missing or damaged.
+    """
     try:
-        table: NDArray[np.uint8] = np.load(path, allow_pickle=False)
-        if table.ndim != 2 or table.shape[1] != CONTENT_BYTES + PERCEPTUAL_BYTES:
-            raise ValueError(f"its shape is {table.shape}")
-    except (OSError, ValueError, EOFError) as error:
+        table = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from error
+    width = CONTENT_BYTES + PERCEPTUAL_BYTES
+    if not isinstance(table, np.ndarray) or table.dtype != np.uint8 or table.shape[1:] != (width,):
+        raise _unreadable(path, ValueError("it is no list of hashes"))
     return table
 
 
@@ -104,7 +116,7 @@ def _unreadable(path: Path, error: Exception) -> InvalidModelError:
 
 
 def _compare(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:
-    table = _read(path)
+    table = read_seen(path)
     seen = {row.tobytes() for row in table[:, :CONTENT_BYTES]}
     hashes = [row.tobytes().hex() for row in table[:, CONTENT_BYTES:]]
     result = np.array(

@@ -83,11 +83,11 @@ def ship(
             dtype="float16",
             metadata=_describe(pretraining),
         )
-        earlier = pretraining.start_file.with_name(SEEN_NAME)
+        start = pretraining.start_file
         write_seen(
             _train_faces(pretraining),
             part / SEEN_NAME,
-            earlier=earlier if earlier.exists() else None,
+            earlier=start.with_name(SEEN_NAME) if start.exists() else None,
         )
 
         run = create_run(TrainConfig(dataset=str(dataset), backbone=str(weights)))

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agegender.errors import InvalidModelError
 from agegender.model.architecture import FEATURES_LAYER
-from agegender.model.tensors import read_tensors
+from agegender.model.tensors import assign_weights, read_tensors
 from agegender.pretraining.network import loss_of_outputs
 from agegender.pretraining.pixels import labels_of
 from agegender.pretraining.recipe import Recipe
@@ -39,7 +38,8 @@ def start_from(
         network: What `build_network` gave.
         recipe: Its recipe; the size is that of the first stage.
         file: Backbone weights that this project saved.
-        samples: Train faces (`pixels.labels_of`).
+        samples: Train faces (`pixels.labels_of`), with `source`; the heads learn
+            from those of the first stage.
         pixels: Their frames, uint8, shape (n, side, side, 3).
 
     Raises:
@@ -48,21 +48,15 @@ def start_from(
     """
     import keras
 
-    tensors = read_tensors(file)
-    variables = {variable.path: variable for variable in network.variables}
-    for name, values in tensors.items():
-        if name not in variables or tuple(variables[name].shape) != values.shape:
-            raise InvalidModelError(
-                f"{file} is of another architecture ({name} does not fit); start from backbone "
-                "weights that this project saved."
-            )
-        variables[name].assign(values)
+    backbone = keras.Model(network.input, network.get_layer(FEATURES_LAYER).output)
+    assign_weights(backbone, read_tensors(file), source=str(file))
 
-    rows = np.random.default_rng(recipe.seed).permutation(len(samples))[:HEAD_FACES]
+    usable = np.flatnonzero(samples["source"].isin(recipe.stages[0].sources))
+    rows = np.random.default_rng(recipe.seed).permutation(usable)[:HEAD_FACES]
     size = recipe.stages[0].size
     margin = (pixels.shape[1] - size) // 2
     frames = pixels[rows, margin : margin + size, margin : margin + size]
-    backbone = keras.Model(network.input, network.get_layer(FEATURES_LAYER).output)
+    backbone.compile(jit_compile=False)
     features = backbone.predict(frames, batch_size=128, verbose=0)
     inputs = keras.Input(features.shape[1:])
     # The network's own layers: fitting these is fitting those.
@@ -71,7 +65,6 @@ def start_from(
     heads = keras.Model(inputs, outputs)
     heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=False)
     labels, weights = labels_of(samples.iloc[rows])
-    keras.utils.set_random_seed(recipe.seed)
     heads.fit(
         features, labels, sample_weight=weights, batch_size=128, epochs=HEAD_EPOCHS, verbose=0
     )

@@ -193,16 +193,61 @@ def test_heads_are_fitted_before_anything_else_moves(
 def test_weights_of_another_architecture_are_no_start(
     pretraining: Pretraining, tmp_path: Path
 ) -> None:
+    samples = train_samples(pretraining)
+    pixels = load_pixels(samples, 32, pretraining.folder / "pixels.npy")
     start = tmp_path / "weights.safetensors"
-    save_tensors({"conv9/kernel": np.zeros((3, 3, 3, 4), "float32")}, start, {})
-    prepare_pretraining(
-        pretraining, RECIPE, Samples(pd.read_parquet(pretraining.samples_file), {}), start=start
-    )
-    with pytest.raises(InvalidModelError, match="another architecture"):
-        pretrain(pretraining)
+    save_weights(tiny_backbone(None), start)
+    tensors = read_tensors(start)
+    for wrong in (
+        {**tensors, "conv9/kernel": np.zeros((3, 3, 3, 4), "float32")},
+        dict(list(tensors.items())[:-1]),
+    ):
+        save_tensors(wrong, start, {})
+        with pytest.raises(InvalidModelError, match="another architecture"):
+            start_from(build_network(RECIPE), RECIPE, start, samples, pixels)
 
 
-def kill(*_: object) -> None:
+@pytest.mark.usefixtures("small_network")
+def test_a_kill_while_heads_are_fitted_changes_nothing(
+    pretraining: Pretraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tmp_path / "weights.safetensors"
+    save_weights(tiny_backbone(None), start)
+    start.with_name("seen.npy").touch()
+    samples = Samples(pd.read_parquet(pretraining.samples_file), {})
+    fitted = []
+    for name, killed in (("whole", False), ("killed", True)):
+        other = Pretraining(tmp_path / name)
+        prepare_pretraining(other, RECIPE, samples, start=start)
+        if killed:
+            with monkeypatch.context() as patch:
+                patch.setattr("keras.Model.fit", kill)
+                with pytest.raises(KeyboardInterrupt):
+                    pretrain(other)
+            assert not other.checkpoint.exists()
+        pretrain(other, should_stop=lambda: True)
+        network = build_network(RECIPE)
+        network.load_weights(other.checkpoint)
+        fitted.append([np.asarray(variable) for variable in network.variables])
+    for one, other_one in zip(*fitted, strict=True):
+        np.testing.assert_allclose(one, other_one, atol=1e-5)
+
+
+def test_what_a_killed_start_left_is_no_start(pretraining: Pretraining, tmp_path: Path) -> None:
+    pretraining.start_file.parent.mkdir()
+    pretraining.start_file.touch()
+    samples = Samples(pd.read_parquet(pretraining.samples_file), {})
+    prepare_pretraining(pretraining, RECIPE, samples)
+    assert not pretraining.start_file.parent.exists()
+
+
+@pytest.mark.usefixtures("small_network")
+def test_layers_that_do_not_exist_cannot_be_frozen() -> None:
+    with pytest.raises(RunError, match="freezes 'conv7', but no layer"):
+        build_network(replace(RECIPE, frozen=("conv1", "conv7")))
+
+
+def kill(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -257,12 +302,27 @@ def test_a_start_is_looked_up_before_any_work(
         return capsys.readouterr().err
 
     new = Pretraining(tmp_path / "new")
-    assert "no weights 'imagenet' to start from" in refusal("imagenet", new)
+    assert "cannot go on from 'imagenet'" in refusal("imagenet", new)
+    assert "cannot go on from 'random:64'" in refusal("random:64", new)
     cut = tmp_path / "cut.safetensors"
     save_tensors({"any": np.zeros(9, "float32")}, cut, {"size": 32, "crop": 1.0})
     whole = cut.read_bytes()
     cut.write_bytes(whole[:-1])
     assert "cut.safetensors" in refusal(str(cut), new)
-    assert not new.folder.exists()
     cut.write_bytes(whole)
     assert "was not started from" in refusal(str(cut), pretraining)
+
+    monkeypatch.setattr("agegender.commands.pretrain.load_backbone", lambda weights: None)
+    assert "asks for 87.5%" in refusal(str(cut), new)
+    save_tensors({"any": np.zeros(9, "float32")}, cut, {"size": 32, "crop": 0.875})
+    assert "has no seen.npy beside it" in refusal(str(cut), new)
+    cut.with_name("seen.npy").write_bytes(b"")
+    assert "seen.npy cannot be read" in refusal(str(cut), new)
+    assert not new.folder.exists()
+
+
+def test_frozen_layers_want_a_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(replace(RECIPE, frozen=("conv1",)).to_json())
+    assert main(["pretrain", "--name", "frozen", "--recipe", str(recipe)]) == 1
+    assert "give --start" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +16,7 @@ SOURCES = pd.Series(["utkface"] * 6 + ["extra"] * 4 + ["other"] * 100)
 
 
 def test_recipe_survives_json() -> None:
-    recipe = Recipe(STAGES, gender_weight=3.0)
+    recipe = Recipe(STAGES, gender_weight=3.0, frozen=("conv1", "conv2"))
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
@@ -40,3 +41,10 @@ def test_learning_rate_rises_from_zero_and_ends_at_the_last_stages_rate() -> Non
 def test_views_that_cannot_be_paired_are_refused(batch_size: int, views: int) -> None:
     with pytest.raises(ValueError, match="views is"):
         replace(STAGES[0], batch_size=batch_size, views=views)
+
+
+@pytest.mark.parametrize("frozen", ["conv1", ["conv1", ""], [1]])
+def test_frozen_is_a_list_of_names(frozen: object) -> None:
+    values = json.loads(Recipe(STAGES).to_json())
+    with pytest.raises(ValueError, match="frozen is"):
+        Recipe.from_json(json.dumps({**values, "frozen": frozen}))
