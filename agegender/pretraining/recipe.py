@@ -178,4 +178,4 @@ CONTINUED_RECIPE = Recipe(
     frozen=("conv1", "conv2"),
 )
 """For going on from weights, towards steadier answers. What finds edges and textures
-stays as it is: a step without training it is a sixth shorter."""
+stays as it is: a step without training it is an eighth shorter."""
