@@ -105,6 +105,9 @@ def predictions_of(
     ):
         table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
     st.session_state["evaluation"] = (key, table, left_out)
+    if missing:
+        # Without the question and the button, which have had their answer.
+        st.rerun()
     return table, left_out
 
 

@@ -81,25 +81,29 @@ def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
     if upload is None:
         return None
     photo = read_image(upload.getvalue(), name=upload.name)
-    face = photo if is_crop else main_face(photo)
+    face, count = (photo, 1) if is_crop else main_face(photo)
     if face is None:
         st.info(
             f"No face was found in {upload.name}. If it is a face crop, say so above.",
             icon=":material/search_off:",
         )
         return None
+    if count > 1:
+        st.caption(
+            f"{count} faces were found; this is the largest. Prediction has the maps of all."
+        )
     return upload.name, face, ""
 
 
 # Kept by the visitor's session and gone with it: the photo may be an upload.
 @st.cache_data(max_entries=8, scope="session", show_spinner="Looking for faces …")
-def main_face(photo: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Cut the largest face out of a photo; None when there is none."""
+def main_face(photo: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, int]:
+    """Cut the largest face out of a photo, and count them all; None and 0 without any."""
     from agegender.prediction.alignment import align_face
     from agegender.prediction.faces import find_faces
 
     faces = find_faces(photo)
-    return align_face(photo, faces[0]) if faces else None
+    return (align_face(photo, faces[0]) if faces else None), len(faces)
 
 
 @st.cache_data(max_entries=32, scope="session", show_spinner="Looking at what the model looks at …")

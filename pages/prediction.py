@@ -80,6 +80,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
         percent = st.slider(
             "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260,
             key="prediction_unsure", persist_state="session",
+            help="On cards and in pictures. The table and its files have every confidence.",
         )  # fmt: skip
     result.call_unsure_below(percent / 100)
     if not answer.faces:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tqdm import tqdm
 
@@ -16,6 +16,7 @@ from agegender.prediction.predictor import Predictor, load_predictor
 from agegender.prediction.sources import iter_pictures
 from agegender.prediction.tables import TABLE_SUFFIXES, table_rows
 from agegender.prediction.unfinished import UnfinishedTable, open_unfinished
+from agegender.prediction.words import confidence_words
 
 if TYPE_CHECKING:
     from agegender.training.run import Run
@@ -140,9 +141,10 @@ def _show(answers: Iterable[PhotoAnswer]) -> None:
             else:
                 low, high = row["age_low"], row["age_high"]
                 interval = "-" if low is None or high is None else f"{low:.0f} to {high:.0f}"
+                confidence = confidence_words(cast(float, row["gender_confidence"]))
                 numbers = (
                     f"{row['age']:5.1f}  {interval:>9}  {row['gender']:<6}  "
-                    f"{row['gender_confidence']:>10.1%}  {row['face']:>4}"
+                    f"{confidence:>10}  {row['face']:>4}"
                 )
             print(f"{numbers}  {row['file']}" + (f"  ({notes})" if notes else ""))
 

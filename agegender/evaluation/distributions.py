@@ -89,6 +89,15 @@ def error_table(predictions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def error_title(predictions: pd.DataFrame) -> str:
+    """Name the axis of `error_table`, and say so where its ends hold more than they show."""
+    errors = (predictions["age_pred"] - predictions["age"]).abs()
+    title = "Predicted minus true age, years"
+    if (errors > WIDEST_ERROR_YEARS + ERROR_BIN_YEARS / 2).any():
+        title += f" (outermost: {WIDEST_ERROR_YEARS} and more)"
+    return title
+
+
 def bias_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Average the signed age error by decade: `age` (mean, years), `bias` (years), `n`."""
     decades = group_of(predictions, "decade")

@@ -20,12 +20,15 @@ def age_words(prediction: Prediction) -> str:
 
 def gender_words(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:
     """Say the gender with its confidence: "female (97%)", or "unsure (female 62%)"."""
-    # "100%" would promise what no model can.
-    sure = prediction.confidence >= 0.995
-    confidence = "over 99%" if sure else f"{prediction.confidence:.0%}"
+    confidence = confidence_words(prediction.confidence)
     if prediction.confidence < unsure_below:
         return f"unsure ({prediction.gender} {confidence})"
     return f"{prediction.gender} ({confidence})"
+
+
+def confidence_words(confidence: float) -> str:
+    """Say a confidence, as "97%"; never "100%", which no model can promise."""
+    return "over 99%" if confidence >= 0.995 else f"{confidence:.0%}"
 
 
 def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:

@@ -78,8 +78,8 @@ def test_table_on_the_screen(pictures: Path, capsys: pytest.CaptureFixture[str])
     notes = "(small, blurred, dark)"
     assert out.splitlines() == [
         "  age   90% sure  gender  confidence  face  file",
-        f" 30.0   25 to 38  male         75.0%     1  {pictures.as_posix()}/30.png  {notes}",
-        f" 60.0   55 to 68  male         75.0%     1  {pictures.as_posix()}/60.png  {notes}",
+        f" 30.0   25 to 38  male           75%     1  {pictures.as_posix()}/30.png  {notes}",
+        f" 60.0   55 to 68  male           75%     1  {pictures.as_posix()}/60.png  {notes}",
     ]
     assert "random" not in err
 

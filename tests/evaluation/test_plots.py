@@ -43,6 +43,14 @@ def test_scatter_draws_every_face(make_predictions: MakePredictions) -> None:
     assert sum(len(points.get_offsets()) for points in ax.collections) == 400
 
 
+def test_errors_beyond_the_axis_are_said(make_predictions: MakePredictions) -> None:
+    predictions = make_predictions(50)
+    predictions.loc[0, "age_pred"] = predictions.loc[0, "age"] + 160
+    (ax,) = plots.plot_errors(predictions).axes
+    assert ax.get_xlabel() == "Predicted minus true age, years (outermost: 40 and more)"
+    assert ax.get_xlim()[1] < 60
+
+
 def test_axes_that_are_given_are_used(make_predictions: MakePredictions) -> None:
     figure = Figure()
     ax = figure.subplots()

@@ -79,7 +79,7 @@ def test_the_largest_face_of_a_photo_is_explained(
     photo[:, 200:] = 200
     landmarks = (FRAME_LANDMARKS / 2 + np.array([200, 0])).astype(np.float32)
     face = Face((200, 0, 100, 100), landmarks, 0.9)
-    monkeypatch.setattr("agegender.prediction.faces.find_faces", lambda image: [face])
+    monkeypatch.setattr("agegender.prediction.faces.find_faces", lambda image: [face, face])
     aligned = []
     monkeypatch.setattr(
         "agegender.prediction.alignment.align_face",
@@ -93,6 +93,7 @@ def test_the_largest_face_of_a_photo_is_explained(
     assert not at.exception
     assert "**Age: " in text_of(at)
     assert (aligned[0][20:180, 20:180] == 200).all()
+    assert "2 faces were found; this is the largest" in text_of(at)
 
 
 def test_maps_are_tested_on_request_and_the_result_is_kept(

@@ -18,7 +18,7 @@ from agegender.evaluation.charts.style import (
     gender_color,
     layered,
 )
-from agegender.evaluation.distributions import bias_table, error_table, scatter_sample
+from agegender.evaluation.distributions import bias_table, error_table, error_title, scatter_sample
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 
@@ -103,7 +103,7 @@ def error_chart(predictions: pd.DataFrame) -> Any:
         alt.Chart(error_table(predictions))
         .mark_bar(binSpacing=1, color=ACCENT_COLOR)
         .encode(
-            x=alt.X("error_from:Q", bin="binned", title="Predicted minus true age, years"),
+            x=alt.X("error_from:Q", bin="binned", title=error_title(predictions)),
             x2="error_to:Q",
             y=alt.Y("n:Q", title="Faces"),
             tooltip=[

@@ -48,8 +48,8 @@ def count_tooltip() -> Any:
     return alt.Tooltip("n:Q", title="Faces", format=",")
 
 
-def percent_axis() -> Any:
-    return alt.Axis(format=".0%")
+def percent_axis(*, decimals: int = 0) -> Any:
+    return alt.Axis(format=f".{decimals}%")
 
 
 def dashed(chart: Any) -> Any:

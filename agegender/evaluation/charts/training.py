@@ -38,7 +38,7 @@ def training_chart(history: pd.DataFrame, measure: str) -> Any:
         "value:Q",
         title=title,
         scale=alt.Scale(zero=False),
-        axis=percent_axis() if share else alt.Axis(),
+        axis=percent_axis(decimals=1) if share else alt.Axis(),
     )
     colors = {name: SPLIT_COLORS[name] for name in ("train", "validation")}
     return (

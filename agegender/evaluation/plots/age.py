@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, GENDER_NAMES, MUTED_COLOR
-from agegender.evaluation.distributions import bias_table, error_table, scatter_sample
+from agegender.evaluation.distributions import bias_table, error_table, error_title, scatter_sample
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 from agegender.evaluation.plots.groups import plot_groups
@@ -64,7 +64,7 @@ def plot_errors(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
     ax.axvline(0, linestyle="--", color=INK_COLOR, linewidth=1.2)
     count_ticks(ax.yaxis)
     title = titled("Age error", len(predictions))
-    return label(ax, title, "Predicted minus true age, years", "Faces")
+    return label(ax, title, error_title(predictions), "Faces")
 
 
 def plot_age_error(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
