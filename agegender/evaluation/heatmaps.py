@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FOLDER = "heatmaps"
 
-HEATMAPS_VERSION = 1
+HEATMAPS_VERSION = 2
 """Part of the key of kept results; raised when they would come out otherwise."""
 
 FACES = 100

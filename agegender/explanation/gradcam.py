@@ -5,7 +5,9 @@ Networks via Gradient-based Localization", ICCV 2017, equations 1 and 2: the
 channels of a convolutional layer are added up, each weighted by the mean
 gradient of the answer with respect to it. For a regression the sign is kept,
 since "what makes the face look younger" is half of the explanation; for a class
-only what speaks for it is kept, on its logit, before the softmax mixes the two.
+only what speaks for it is kept. Its answer is the log-odds, the difference of the
+two logits: by itself a logit means nothing, for the same may be added to both
+without changing a probability.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from agegender.config import GENDER_NAMES, SEED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MALE, _FEMALE = (GENDER_NAMES.index(name) for name in ("male", "female"))
 
 MIN_CELLS = 7
 """Cells per side that a layer must have; a coarser map points at nothing."""
@@ -135,9 +139,9 @@ class Explainer:
                 tape.watch(rgb)
                 cells, years, trunk = graph(rgb, training=False)
                 logits = tf.matmul(trunk, gender.kernel) + gender.bias
+                log_odds = logits[:, _FEMALE] - logits[:, _MALE]
                 # One sum per answer: the faces of a batch do not see each other.
-                answers = [tf.reduce_sum(years)]
-                answers += [tf.reduce_sum(logits[:, index]) for index in range(len(GENDER_NAMES))]
+                answers = tf.reduce_sum(years), tf.reduce_sum(log_odds)
             maps = []
             for answer in answers:
                 gradient = tape.gradient(answer, cells)
@@ -156,9 +160,10 @@ class Explainer:
             )
         views = np.stack([rgb, rgb[:, ::-1]]).astype(np.float32)
         plain, mirrored = np.asarray(self._weighted_maps(views))
-        age, male, female = (plain + mirrored[:, :, ::-1]) / 2
-        male, female = male.clip(min=0), female.clip(min=0)
-        gender_scale = max(male.max(), female.max())
+        age, gender = (plain + mirrored[:, :, ::-1]) / 2
+        # What speaks against the one speaks for the other.
+        female, male = gender.clip(min=0), (-gender).clip(min=0)
+        gender_scale = np.abs(gender).max()
         return Explanation(
             age=_divide(age, np.abs(age).max()),
             male=_divide(male, gender_scale),

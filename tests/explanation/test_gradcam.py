@@ -100,7 +100,7 @@ def test_age_map_is_signed(two_colour_model: Any) -> None:
     assert age.dtype == np.float32
 
 
-def test_gender_maps_are_per_class_and_on_the_logits(two_colour_model: Any) -> None:
+def test_gender_maps_are_per_class_and_before_the_softmax(two_colour_model: Any) -> None:
     explanation = explain(two_colour_model, face(green=(6, 5)))
     # The softmax is saturated: through it, nothing would be left.
     assert explanation.female[6, 5] == pytest.approx(1)
@@ -120,6 +120,20 @@ def test_both_gender_maps_share_one_scale(two_colour_model: Any) -> None:
     explanation = explain(model, face(red=(0, 0), green=(7, 7)))
     assert explanation.female.max() == pytest.approx(1)
     assert explanation.male[0, 0] == pytest.approx(0.25)
+
+
+def test_gender_maps_ignore_what_both_logits_share(two_colour_model: Any) -> None:
+    """Red raises both logits alike and so changes no answer; green lowers both, male's more."""
+    import keras
+
+    model = keras.models.clone_model(two_colour_model)
+    model.set_weights(two_colour_model.get_weights())
+    gender = model.get_layer("gender")
+    gender.set_weights([np.array([[3.0, 3.0], [-4.0, -1.0], [0.0, 0.0]]), np.zeros(2)])
+    explanation = explain(model, face(red=(0, 0), green=(7, 7)))
+    assert explanation.female[7, 7] == pytest.approx(1)
+    assert explanation.female[0, 0] == explanation.male[0, 0] == 0
+    assert not explanation.male.any()
 
 
 def test_nothing_to_see_gives_zeros(two_colour_model: Any) -> None:
