@@ -89,8 +89,9 @@ def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
     missing = count_missing(train, weights)
     if missing:
         st.markdown(
-            f"**{missing:,}** faces have not been through this backbone yet. It is done once; you "
-            "can stop and go on. A training does it in the background."
+            f"**{missing:,}** different pictures have not been through this backbone yet. It is "
+            "done once; what is done is kept when you leave the page. A training does it in the "
+            "background."
         )
     # As if every fold's heads learned from all of them: the fifth too many is for the answers.
     config = TrainConfig("", weights.name, epochs=FOLDS * EPOCHS)

@@ -94,8 +94,8 @@ def predictions_of(
     missing = count_missing(faces, run.weights())
     if missing:
         st.markdown(
-            f"**{missing:,}** of {len(faces):,} faces have not been through this backbone yet. "
-            "It is done once; you can stop and go on."
+            f"**{missing:,}** different pictures have not been through this backbone yet. It is "
+            "done once; what is done is kept when you leave the page."
         )
         if not st.button("Evaluate", type="primary", icon=":material/play_arrow:"):
             st.stop()
