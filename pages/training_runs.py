@@ -82,13 +82,14 @@ def show_curves(run: Run) -> None:
     if history.empty:
         st.caption("The curves appear with the first epoch of the heads.")
         return
-    last = history.iloc[-1]
+    # Its weights are those that are kept.
+    best = history.loc[history["val_loss"].idxmin()]
     with st.container(horizontal=True):
         for label, value in (
-            ("Epoch", f"{last['epoch']:.0f}"),
-            ("Validation MAE", shared.years(last["val_age_mae"])),
-            ("Validation gender", shared.percent(last["val_gender_accuracy"])),
-            ("Validation loss", f"{last['val_loss']:.3f}"),
+            ("Best epoch", f"{best['epoch']:.0f} of {len(history)}"),
+            ("Validation MAE", shared.years(best["val_age_mae"])),
+            ("Validation gender", shared.percent(best["val_gender_accuracy"])),
+            ("Validation loss", f"{best['val_loss']:.3f}"),
         ):
             st.metric(label, value, width=140)
     measures = ("loss", "age_mae", "gender_accuracy")

@@ -159,8 +159,8 @@ def test_from_demo_faces_to_a_zip_of_predictions(
 
 
 def epoch_shown(page: playwright_api.Page) -> int:
-    """Wait for the curves, and return the epoch that the page shows."""
-    tile = page.get_by_test_id("stMetric").filter(has_text="Epoch").first
+    """Wait for the curves, and return how many epochs the page shows."""
+    tile = page.get_by_test_id("stMetric").filter(has_text="Best epoch").first
     tile.wait_for(timeout=SLOW_MS)
     value = tile.get_by_test_id("stMetricValue").inner_text()
-    return int(value)
+    return int(value.partition(" of ")[2])

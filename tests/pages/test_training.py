@@ -119,6 +119,17 @@ def test_finished_and_damaged_runs_are_listed(open_page: OpenPage, trained_run: 
     assert any("damaged" in label and damaged.id in label for label in labels)
 
 
+def test_figures_of_a_run_are_those_of_the_epoch_that_is_kept(
+    open_page: OpenPage, trained_run: Run
+) -> None:
+    at = open_page("training")
+    history = trained_run.metrics()
+    best = history.loc[history["val_loss"].idxmin()]
+    tiles = {metric.label: metric.value for metric in at.metric}
+    assert tiles["Best epoch"] == f"{best['epoch']:.0f} of {len(history)}"
+    assert tiles["Validation MAE"].startswith(f"{best['val_age_mae']:.1f}")
+
+
 def test_a_run_is_not_deleted_before_a_second_yes(open_page: OpenPage, trained_run: Run) -> None:
     at = open_page("training")
     button(at, "Delete").click().run()
