@@ -127,6 +127,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
     # matplotlib takes a moment, which the other pages need not wait for.
     from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
     from agegender.prediction.export import png_bytes
+    from agegender.prediction.words import confidence_words
 
     answer, maps, view = explain(run.folder, run.changed_ns, rgb)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -152,7 +153,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         st.caption("Orange raises the predicted age, blue lowers it.")
     with gender_place:
         share = answer.p_female if gender == "female" else 1 - answer.p_female
-        st.markdown(f"**{gender.capitalize()}: {100 * share:.0f}%**")
+        st.markdown(f"**{gender.capitalize()}: {confidence_words(share)}**")
         st.image(gender_map, width="stretch", alt=f"Heatmap of the gender head for {gender}")
         if maps.gender(gender).any():
             st.caption(f"The brighter, the more it speaks for {gender}.")
