@@ -7,7 +7,6 @@ whatever folder it comes from. Only hashes travel, never pictures.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,11 +101,13 @@ def read_seen(path: Path) -> NDArray[np.uint8]:
         InvalidModelError: If it is missing or damaged.
     """
     try:
-        table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        # Not `np.load`, which takes other formats too, and leaves a damaged one open.
+        with path.open("rb") as file:
+            table = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from error
     width = CONTENT_BYTES + PERCEPTUAL_BYTES
-    if not isinstance(table, np.ndarray) or table.dtype != np.uint8 or table.shape[1:] != (width,):
+    if table.dtype != np.uint8 or table.shape[1:] != (width,):
         raise _unreadable(path, ValueError("it is no list of hashes"))
     return table
 

@@ -53,7 +53,15 @@ def test_faces_of_the_weights_that_others_went_on_from_count_as_well(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x93NUMPY cut short", b"text", npy(np.zeros(5, np.uint8))]
+    "content",
+    [
+        b"",
+        b"\x93NUMPY cut short",
+        b"text",
+        b"PK\x03\x04 cut short",
+        npy(np.zeros(5, np.uint8)),
+        npy(np.zeros((2, 40))),
+    ],
 )
 def test_a_damaged_list_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "seen.npy").write_bytes(content)
