@@ -116,7 +116,7 @@ def run_own(dataset: Dataset, split: str, limit: int | None) -> tuple[dict[str, 
         started = time.perf_counter()
         predictor.predict([rgb])
         milliseconds.append((time.perf_counter() - started) * 1000)
-    note = "whole chip in; has seen none of these"
+    note = "whole chip in; was trained on none of these"
     return measured(f"agegender {__version__}", note, predictions, milliseconds), predictions
 
 

@@ -25,6 +25,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import cv2
 import numpy as np
 
+# The folder is run by path, so the project is not on Python's own.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from agegender.config import FRAME_SIZE, SEED
 from agegender.images import read_image
 from agegender.prediction.alignment import FRAME_LANDMARKS, fit_similarity, move, warp
