@@ -30,8 +30,8 @@ from agegender.pretraining.pretrain import (
 )
 from agegender.pretraining.recipe import CONTINUED_RECIPE, SHIPPED_RECIPE, Recipe
 from agegender.pretraining.samples import Samples, collect_samples
-from agegender.pretraining.seen import SEEN_NAME, read_seen
 from agegender.storage import replacing
+from agegender.training.seen import SEEN_NAME, read_seen
 
 
 def add_parser(subparsers: Any) -> None:
@@ -71,8 +71,17 @@ def run(args: argparse.Namespace) -> int:
     if pretraining.start_file.exists() and not pretraining.checkpoint.exists():
         print("fitting new heads to the weights first, a minute or more", file=sys.stderr)
     stopping: list[int] = []
+
+    def stop(received: int, frame: Any) -> None:
+        # Before the first step and between two epochs there is nothing to save, and
+        # nobody looks: the second time it stops at once, and the last checkpoint stays.
+        if stopping:
+            raise KeyboardInterrupt
+        stopping.append(received)
+        print("stopping after this step; once more stops at once", file=sys.stderr)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: stopping.append(received))
+        signal.signal(number, stop)
     with tqdm(unit="step", disable=None, file=sys.stderr) as bar:
 
         def show_step(step: int, total: int, loss: float) -> None:
@@ -153,6 +162,11 @@ def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
         raise RunError(
             f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
             "out --recipe to go on with its own."
+        )
+    if args.extra is not None and not pretraining.has_extra:
+        raise RunError(
+            f"{pretraining.folder} was started without extra faces; give a new --name, or leave "
+            "out --extra to go on."
         )
     start = pretraining.start_file
     if args.start is not None and not (

@@ -85,7 +85,7 @@ def select_faces(
         run: Leave out what its backbone was trained on (see `find_seen`).
 
     Returns:
-        Rows of `dataset.faces`, in their order, numbered anew.
+        Rows of `dataset.faces`, in their order.
 
     Raises:
         DatasetError: If the split holds no face.
@@ -127,13 +127,11 @@ def find_seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
         backbone has no such list, or is gone and its list with it, which a
         fine-tuned run can do without.
     """
-    from agegender.model.weights import file_of_project
-    from agegender.pretraining.seen import SEEN_NAME, is_seen
+    from agegender.training.seen import is_seen, seen_file
 
     # Fine-tuning starts from these weights, so what they have seen stays seen.
-    file = file_of_project(run.config.backbone)
-    seen = None if file is None else file.with_name(SEEN_NAME)
-    if split == "train" or seen is None or not seen.exists():
+    seen = seen_file(run.config.backbone)
+    if split == "train" or seen is None:
         return np.zeros(len(faces), bool)
     return is_seen(faces, seen)
 

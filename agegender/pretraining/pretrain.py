@@ -26,9 +26,10 @@ from agegender.model.answer import answered_gender, probability_of_female
 from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
 from agegender.pretraining.pixels import batches, frame_side, load_pixels, prefetch
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
-from agegender.pretraining.seen import SEEN_NAME
+from agegender.pretraining.samples import UTKFACE
 from agegender.pretraining.start import start_from
 from agegender.storage import replacing, write_json, write_text
+from agegender.training.seen import SEEN_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +85,11 @@ class Pretraining:
     def recipe(self) -> Recipe:
         """The recipe as it was saved."""
         return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+
+    @property
+    def has_extra(self) -> bool:
+        """Whether there are other faces than UTKFace's among its samples."""
+        return bool(pd.read_parquet(self.samples_file)["source"].ne(UTKFACE).any())
 
     @property
     def excluded(self) -> dict[str, int]:
@@ -240,9 +246,10 @@ def _train(
         network.optimizer.build(network.trainable_variables)
         network.load_weights(pretraining.checkpoint)
     elif pretraining.start_file.exists():
-        side = frame_side(recipe.stages[0].size, recipe.crop)
+        stage = next(epoch.stage for epoch in epochs if epoch.steps)
+        side = frame_side(stage.size, recipe.crop)
         pixels = load_pixels(train, side, pretraining.folder / f"train-{side}.npy")
-        start_from(network, recipe, pretraining.start_file, train, pixels)
+        start_from(network, recipe, stage, pretraining.start_file, train, pixels)
         network.optimizer.build(network.trainable_variables)
         save_checkpoint(network, pretraining.checkpoint)
     step = int(network.optimizer.iterations)

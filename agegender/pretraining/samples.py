@@ -104,6 +104,7 @@ def _read_extra(folder: Path, on_progress: Callable[[int, int], None] | None) ->
     try:
         labels = pd.read_csv(folder / "labels.csv", dtype={"filename": str})
         labels["source"] = labels["filename"].str.split("/").str[0]
+        labels["age"] = pd.to_numeric(labels["age"]).astype(float)
         labels["gender"] = labels["gender"].map(GENDER_NAMES.index).astype(int)
     except (OSError, KeyError, ValueError) as error:
         raise DatasetError(

@@ -19,10 +19,10 @@ from agegender.model.architecture import build_backbone, float32_policy
 from agegender.model.tensors import read_metadata, save_weights
 from agegender.model.weights import SHIPPED, SHIPPED_FILE
 from agegender.pretraining.network import build_network
-from agegender.pretraining.seen import SEEN_NAME, write_seen
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.runs import create_run, delete_run, versions
+from agegender.training.seen import SEEN_NAME, write_seen
 from agegender.training.trainer import train
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from agegender.model.architecture import FEATURES_LAYER
 from agegender.model.tensors import assign_weights, read_tensors
 from agegender.pretraining.network import loss_of_outputs
 from agegender.pretraining.pixels import labels_of
-from agegender.pretraining.recipe import Recipe
+from agegender.pretraining.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +30,22 @@ HEAD_EPOCHS = 20
 
 
 def start_from(
-    network: Any, recipe: Recipe, file: Path, samples: pd.DataFrame, pixels: NDArray[np.uint8]
+    network: Any,
+    recipe: Recipe,
+    stage: Stage,
+    file: Path,
+    samples: pd.DataFrame,
+    pixels: NDArray[np.uint8],
 ) -> None:
     """Put weights into the backbone of a network, and fit the network's heads to it.
 
     Args:
         network: What `build_network` gave.
-        recipe: Its recipe; the size is that of the first stage.
+        recipe: Its recipe.
+        stage: The first stage that has samples: the size is its, and the heads learn
+            from its sources.
         file: Backbone weights that this project saved.
-        samples: Train faces (`pixels.labels_of`), with `source`; the heads learn
-            from those of the first stage.
+        samples: Train faces (`pixels.labels_of`), with `source`.
         pixels: Their frames, uint8, shape (n, side, side, 3).
 
     Raises:
@@ -51,9 +57,9 @@ def start_from(
     backbone = keras.Model(network.input, network.get_layer(FEATURES_LAYER).output)
     assign_weights(backbone, read_tensors(file), source=str(file))
 
-    usable = np.flatnonzero(samples["source"].isin(recipe.stages[0].sources))
+    usable = np.flatnonzero(samples["source"].isin(stage.sources))
     rows = np.random.default_rng(recipe.seed).permutation(usable)[:HEAD_FACES]
-    size = recipe.stages[0].size
+    size = stage.size
     margin = (pixels.shape[1] - size) // 2
     frames = pixels[rows, margin : margin + size, margin : margin + size]
     backbone.compile(jit_compile=False)

@@ -22,6 +22,7 @@ from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads
 from agegender.training.reporter import Reporter
 from agegender.training.run import Run, RunState
+from agegender.training.seen import SEEN_NAME, seen_file, write_seen
 from agegender.uncertainty.familiarity import FITTED_FACES
 from agegender.uncertainty.uncertainty import AnsweredFaces, fit_uncertainty, save_uncertainty
 
@@ -68,6 +69,13 @@ def train(
             weights = find_weights(config.backbone)
             heads = work.train_heads_on(weights).heads
             reporter.begin("fine-tuning")
+            # For trainings that take the fine-tuned file as theirs. First: where there is
+            # a backbone, there is its list.
+            write_seen(
+                work.train_faces,
+                run.backbone_file.with_name(SEEN_NAME),
+                earlier=seen_file(config.backbone),
+            )
             skipped = fine_tune(
                 dataset,
                 work.train_faces,

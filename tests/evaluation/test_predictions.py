@@ -25,9 +25,9 @@ from agegender.images import read_image
 from agegender.model.tensors import save_weights
 from agegender.model.weights import load_backbone
 from agegender.prediction.predictor import load_predictor
-from agegender.pretraining.seen import write_seen
 from agegender.training.features import load_features
 from agegender.training.run import Run
+from agegender.training.seen import write_seen
 from agegender.uncertainty.familiarity import Familiarity, measure_strangeness
 from agegender.uncertainty.intervals import AgeIntervals
 from agegender.uncertainty.uncertainty import Uncertainty, save_uncertainty
@@ -176,7 +176,7 @@ def test_faces_that_the_backbone_has_seen_do_not_count(
     known = everything.iloc[::3]
     write_seen(known, tmp_path / "seen.npy")
     backbone = tmp_path / "backbone.safetensors"
-    monkeypatch.setattr("agegender.model.weights.file_of_project", lambda name: backbone)
+    monkeypatch.setattr("agegender.training.seen.file_of_project", lambda name: backbone)
     table = predict_faces(run, dataset, "all")
     assert set(table["sha256"]) == set(everything["sha256"]) - set(known["sha256"])
     # Whoever asks for train faces wants to see what was learned.

@@ -181,12 +181,28 @@ def test_heads_are_fitted_before_anything_else_moves(
     pixels = load_pixels(samples, 32, pretraining.folder / "pixels.npy")
     network = build_network(RECIPE)
     fresh = module.evaluate_network(network, samples[:20], pixels[:20], 32)
-    start_from(network, RECIPE, start, samples, pixels)
+    start_from(network, RECIPE, RECIPE.stages[0], start, samples, pixels)
     fitted = module.evaluate_network(network, samples[:20], pixels[:20], 32)
     assert fitted["age_mae"] < fresh["age_mae"]
     given = read_tensors(start)
     values = {variable.path: np.asarray(variable) for variable in network.variables}
     assert all(np.array_equal(values[name], given[name]) for name in given)
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_stage_without_faces_is_passed_over_by_a_start(
+    pretraining: Pretraining, tmp_path: Path
+) -> None:
+    start = tmp_path / "weights.safetensors"
+    save_weights(tiny_backbone(None), start, metadata={})
+    start.with_name("seen.npy").write_bytes(b"")
+    [stage] = RECIPE.stages
+    absent = replace(stage, size=48, sources=("celeba",))
+    samples = Samples(pd.read_parquet(pretraining.samples_file), {})
+    other = Pretraining(tmp_path / "other")
+    prepare_pretraining(other, replace(RECIPE, stages=(absent, stage)), samples, start=start)
+    assert not pretrain(other, should_stop=lambda: True)
+    assert not list(other.folder.glob("train-48.npy"))
 
 
 @pytest.mark.usefixtures("small_network")
@@ -204,7 +220,7 @@ def test_weights_of_another_architecture_are_no_start(
     ):
         save_tensors(wrong, start, {})
         with pytest.raises(InvalidModelError, match="another architecture"):
-            start_from(build_network(RECIPE), RECIPE, start, samples, pixels)
+            start_from(build_network(RECIPE), RECIPE, RECIPE.stages[0], start, samples, pixels)
 
 
 @pytest.mark.usefixtures("small_network")
@@ -288,6 +304,10 @@ def test_a_pretraining_keeps_its_recipe(
     monkeypatch.setattr("agegender.commands.pretrain.find_pretraining", lambda name: pretraining)
     assert main(["pretrain", "--recipe", str(other)]) == 1
     assert "was started with another recipe" in capsys.readouterr().err
+    table = pd.read_parquet(pretraining.samples_file)
+    table[table["source"] == "utkface"].to_parquet(pretraining.samples_file)
+    assert main(["pretrain", "--extra", str(tmp_path)]) == 1
+    assert "was started without extra faces" in capsys.readouterr().err
 
 
 def test_a_start_is_looked_up_before_any_work(

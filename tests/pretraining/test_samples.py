@@ -85,6 +85,8 @@ def test_a_shifted_copy_that_the_hash_misses_is_left_out_by_the_embedding(
     [
         ("filename,age,gender\nceleba/gone.png,,female\n", "gone.png is named in labels.csv but"),
         ("filename,age,gender\n7,30,female\n", "names no picture in"),
+        ("filename,gender\nceleba/a.png,female\n", "labels.csv with filename, age and gender"),
+        ("filename,age,gender\nceleba/a.png,old,female\n", "labels.csv with filename, age and"),
         ("filename,age,gender\nceleba/a.png,,other\n", "labels.csv with filename, age and gender"),
     ],
 )

@@ -16,10 +16,10 @@ from agegender.pretraining.network import build_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
-from agegender.pretraining.seen import is_seen, write_seen
 from agegender.pretraining.ship import _train_faces, ship
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
+from agegender.training.seen import is_seen, write_seen
 
 RECIPE = Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),), crop=0.875)
 

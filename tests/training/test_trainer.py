@@ -22,6 +22,7 @@ from agegender.training import features, trainer
 from agegender.training.config import TrainConfig
 from agegender.training.run import Run
 from agegender.training.runs import create_run, list_runs
+from agegender.training.seen import SEEN_NAME, is_seen
 from agegender.training.trainer import choose_faces, train
 
 
@@ -253,6 +254,10 @@ def test_picture_that_only_fine_tuning_could_not_read_is_named(config, monkeypat
     run = create_run(replace(config, fine_tune_epochs=1))
     train(run)
     assert "left out: 1, first broken.jpg" in run.state.message
+    # For whoever trains on the fine-tuned weights, its faces are seen ones.
+    seen, faces = run.backbone_file.with_name(SEEN_NAME), open_dataset(Path(config.dataset))
+    assert is_seen(faces.of("train"), seen).all()
+    assert not is_seen(faces.of("validation"), seen).any()
 
 
 def test_limit_draws_faces_of_both_splits(config):

@@ -14,6 +14,7 @@ import numpy as np
 
 from agegender.dataset.duplicates import near_matches
 from agegender.errors import InvalidModelError
+from agegender.model.weights import file_of_project
 from agegender.storage import replacing
 
 if TYPE_CHECKING:
@@ -30,6 +31,20 @@ PERCEPTUAL_BYTES = 32
 
 _MAX_KEPT = 8
 _kept: dict[tuple[Path, int, int, str], NDArray[np.bool_]] = {}
+
+
+def seen_file(backbone: str) -> Path | None:
+    """Return the list beside a backbone's weights.
+
+    Args:
+        backbone: What `model.weights.find_weights` takes.
+
+    Returns:
+        The file; None for weights that have no list, or are gone and it with them.
+    """
+    weights = file_of_project(backbone)
+    file = None if weights is None else weights.with_name(SEEN_NAME)
+    return file if file is not None and file.exists() else None
 
 
 def write_seen(samples: pd.DataFrame, path: Path, *, earlier: Path | None = None) -> None:
@@ -113,7 +128,9 @@ def read_seen(path: Path) -> NDArray[np.uint8]:
 
 
 def _unreadable(path: Path, error: Exception) -> InvalidModelError:
-    return InvalidModelError(f"{path} cannot be read ({error}); fetch the shipped weights again.")
+    return InvalidModelError(
+        f"{path} cannot be read ({error}); bring it back from where its weights are from."
+    )
 
 
 def _compare(faces: pd.DataFrame, path: Path) -> NDArray[np.bool_]:

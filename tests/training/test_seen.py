@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from agegender.errors import InvalidModelError
-from agegender.pretraining import seen as seen_module
-from agegender.pretraining.seen import is_seen, write_seen
+from agegender.training import seen as seen_module
+from agegender.training.seen import is_seen, write_seen
 
 
 def faces(count: int, seed: int) -> pd.DataFrame:
