@@ -21,7 +21,7 @@ from agegender.model.answer import average_views, probability_of_female
 from agegender.prediction.drawing import draw_answers
 from agegender.prediction.photos import FaceAnswer, PhotoAnswer, predict_photo
 from agegender.prediction.predictor import Predictor
-from agegender.prediction.tables import Row, table_bytes, table_rows, write_table
+from agegender.prediction.tables import Row, read_csv, table_bytes, table_rows, write_table
 from agegender.prediction.words import UNSURE_BELOW, describe
 from agegender.storage import replacing
 from agegender.uncertainty.temperature import scale_probability
@@ -158,16 +158,19 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
 
     Args:
         explained: What `explain_photos` yields.
-        folder: Made if need be. What else is in it stays; only folders that
-            hold nothing but files of these names are replaced.
+        folder: Made if need be. What else is in it stays, rows of other photos in the
+            table too; only folders that hold nothing but files of these names are
+            replaced.
 
     Yields:
         The answers, as their pictures are written.
 
     Raises:
-        StorageError: If the disk refuses, or a photo's folder would replace
-            other files.
+        StorageError: If the disk refuses, or a photo's folder or the table would
+            replace other files.
     """
+    table = folder / "predictions.csv"
+    earlier = read_csv(table) if table.exists() else []
     rows: list[Row] = []
     names = _Names()
     for item in explained:
@@ -180,7 +183,8 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
                     (part / name).write_bytes(data)
         rows += table_rows(item.answer)
         yield item.answer
-    write_table(rows, folder / "predictions.csv")
+    answered = {row["file"] for row in rows}
+    write_table([row for row in earlier if row["file"] not in answered] + rows, table)
 
 
 def _check_replaceable(target: Path) -> None:

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from agegender.storage import replacing
+from agegender.errors import StorageError
+from agegender.storage import replacing, storage_errors
 
 if TYPE_CHECKING:
     from agegender.prediction.photos import FaceAnswer, PhotoAnswer
@@ -86,6 +87,24 @@ def write_table(rows: Iterable[Row], path: Path) -> None:
     write = _writer(path.suffix)
     with replacing(path) as part, part.open("wb") as file:
         write(rows, file)
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Read a table that `write_table` wrote as CSV, every value as the text that it is there.
+
+    Raises:
+        StorageError: If it is something else, or the disk refuses.
+    """
+    with storage_errors(path), path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        try:
+            if tuple(reader.fieldnames or ()) == COLUMNS:
+                return list(reader)
+        except (csv.Error, UnicodeDecodeError):
+            pass
+    raise StorageError(
+        f"{path} would be replaced, but is not a table of answers; name another output folder."
+    )
 
 
 def table_bytes(rows: Iterable[Row], suffix: str) -> bytes:

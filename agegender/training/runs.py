@@ -163,7 +163,7 @@ def _can_answer_for_people(run: Run) -> bool:
 
 
 def delete_run(run: Run) -> None:
-    """Remove a run with everything in its folder.
+    """Remove a run with everything in its folder, and the features of a backbone of its own.
 
     Raises:
         RunError: If it is at work, or is the shipped one.
@@ -174,10 +174,26 @@ def delete_run(run: Run) -> None:
     if run.is_alive():
         raise RunError(f"Run {run.id} is at work; stop it before deleting it.")
     hidden = run.folder.with_name(f".deleted-{run.folder.name}")
+    features = _features_of(run)
     with storage_errors(run.folder):
         # In one step, so that a kill leaves no half run behind.
         run.folder.rename(hidden)
         shutil.rmtree(hidden)
+    if features is not None:
+        shutil.rmtree(features, ignore_errors=True)
+
+
+def _features_of(run: Run) -> Path | None:
+    """Return the folder of features that only this run can use: those of what it fine-tuned."""
+    # It takes time to import, and the first page lists runs.
+    from agegender.training.features import FeatureCache
+
+    if not run.backbone_file.exists():
+        return None
+    try:
+        return FeatureCache(run.chosen_weights()).folder
+    except AgeGenderError:
+        return None
 
 
 def start_run(config: TrainConfig) -> Run:

@@ -110,6 +110,20 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     # A second time, everything is replaced and nothing is doubled.
     list(write_folder(items(), tmp_path / "out"))
     assert len(list((tmp_path / "out").iterdir())) == 4
+    # Other photos, and what `predict` wrote there, keep their rows.
+    list(write_folder([item("x/a.jpg"), item("z/new.jpg")], tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert table["file"].tolist() == ["bad.jpg", "y/A.png", "../../..", "x/a.jpg", "z/new.jpg"]
+
+
+def test_table_of_other_things_is_not_replaced(tmp_path: Path) -> None:
+    table = tmp_path / "predictions.csv"
+    for own in (b"file,age\na.jpg,31\n", b"\xff\xfe\x00"):
+        table.write_bytes(own)
+        with pytest.raises(StorageError, match="is not a table of answers"):
+            list(write_folder([item("a.jpg")], tmp_path))
+        assert table.read_bytes() == own
+        assert not (tmp_path / "a").exists()
 
 
 def test_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:

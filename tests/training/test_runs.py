@@ -24,6 +24,7 @@ from agegender.model.tensors import save_weights
 from agegender.model.weights import find_weights
 from agegender.training import run as run_module
 from agegender.training.config import TrainConfig
+from agegender.training.features import FeatureCache
 from agegender.training.run import METRIC_COLUMNS, Run, RunState
 from agegender.training.runs import (
     create_run,
@@ -227,6 +228,23 @@ def test_run_at_work_cannot_be_deleted_and_refuses_another(make_faces):
         assert run.stop_file.exists()
     with pytest.raises(RunError, match="not at work"):
         stop_run(run)
+
+
+def test_features_of_a_fine_tuned_backbone_go_with_its_run():
+    run = make_run()
+    shared = FeatureCache(run.chosen_weights()).folder
+    save_weights(
+        build_heads(),
+        run.backbone_file,
+        metadata={"size": 32, "crop": 1.0, "has_skill": False},
+    )
+    own = FeatureCache(run.chosen_weights()).folder
+    assert own != shared
+    for folder in (own, shared):
+        folder.mkdir(parents=True)
+    delete_run(run)
+    assert not own.exists()
+    assert shared.exists()
 
 
 def test_finished_run_cannot_be_resumed():
