@@ -13,6 +13,7 @@ from agegender.errors import InvalidImageError
 from agegender.evaluation.plots.pictures import FaceCard
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
+from agegender.prediction.words import confidence_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,6 +132,6 @@ def _card(pictures: dict[str, NDArray[np.uint8]], row: Mapping[Any, Any]) -> Fac
         pictures,
         truth=f"{GENDER_NAMES[row['gender']]}, {row['age']}",
         answer=f"{GENDER_NAMES[row['gender_pred']]}, {row['age_pred']:.0f}",
-        confidence=f"{confidence:.0%}",
+        confidence=confidence_words(confidence),
         is_wrong=row["gender_pred"] != row["gender"],
     )

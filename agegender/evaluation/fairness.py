@@ -46,16 +46,14 @@ def validation_of(
     run: Run,
     dataset: Dataset,
     *,
-    limit: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame | None:
-    """Return predictions of validation faces, to choose by.
+    """Return predictions of all validation faces, to choose by.
 
     Args:
         predictions: What is evaluated; if validation faces are among them, it is these.
         run: A run with trained heads.
         dataset: Where the faces are from.
-        limit: At most so many faces; None for all.
         on_progress: Called with (done, total), in faces.
 
     Returns:
@@ -69,7 +67,7 @@ def validation_of(
     if len(among):
         return among
     try:
-        return predict_faces(run, dataset, "validation", limit=limit, on_progress=on_progress)
+        return predict_faces(run, dataset, "validation", on_progress=on_progress)
     except DatasetError:
         return None
 

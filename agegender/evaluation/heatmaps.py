@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from agegender.config import SEED
-from agegender.errors import DatasetError, InvalidImageError, StoppedError
+from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.kept import kept_counts, kept_folder
 from agegender.evaluation.predictions import log_test_read, select_faces
 from agegender.evaluation.strata import draw_stratified
@@ -103,12 +103,12 @@ def measure_heatmaps(
     count: int = FACES,
     seed: int = SEED,
     on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> HeatmapCheck:
     """Check the heatmaps of faces of every age band, gender and race group alike.
 
     Each face is kept in the run's folder (in the workspace for the shipped run)
-    and used again as long as model, faces and labels are the same.
+    and used again as long as model, faces and labels are the same: an exception that
+    `on_progress` raises costs one.
 
     Args:
         run: A run with trained heads.
@@ -118,13 +118,11 @@ def measure_heatmaps(
         seed: Of the draw, the random maps and the destroyed weights.
         on_progress: Called with (done, total): in faces, and anew in destroyed
             networks.
-        should_stop: Asked before each face.
 
     Returns:
         The check of those faces whose pictures can be read.
 
     Raises:
-        StoppedError: If `should_stop` said so; the faces before are kept.
         DatasetError: If the split holds no face that can be read.
         ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
         StorageError: If the disk refuses.
@@ -138,8 +136,6 @@ def measure_heatmaps(
 
         predictor = load_predictor(run)
         for done, (file, sha256) in enumerate(zip(faces["file"], faces["sha256"], strict=True), 1):
-            if should_stop is not None and should_stop():
-                raise StoppedError("Stopped; the faces before are kept.")
             if _read_face(folder, sha256) is None:
                 _measure_face(predictor, dataset.path(file), sha256, folder, seed)
             if on_progress is not None:

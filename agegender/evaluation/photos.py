@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from agegender.config import GENDER_NAMES, SEED
-from agegender.errors import DatasetError, InvalidImageError, StoppedError
+from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.images import read_image
@@ -96,7 +96,6 @@ def answer_photos(
     folder: Path,
     *,
     on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> pd.DataFrame:
     """Find and answer the faces of labelled photos.
 
@@ -104,7 +103,6 @@ def answer_photos(
         predictor: The model.
         folder: What `read_labels` takes.
         on_progress: Called with (done, total), in photos.
-        should_stop: Asked before each photo.
 
     Returns:
         What `read_labels` returns, with `faces` (how many were found) and, of the
@@ -114,13 +112,10 @@ def answer_photos(
 
     Raises:
         DatasetError: If the labels cannot be used.
-        StoppedError: If `should_stop` said so.
     """
     labels = read_labels(folder)
     rows = []
     for done, file in enumerate(labels["file"], 1):
-        if should_stop is not None and should_stop():
-            raise StoppedError("Stopped before every photo was answered.")
         row: dict[str, Any] = {"faces": 0, "error": ""}
         try:
             answers = predict_photo(predictor, read_image(folder / file))

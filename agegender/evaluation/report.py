@@ -99,7 +99,7 @@ def write_report(
         constant=constant_half_width(run),
         seed=seed,
     )
-    validation = validation_of(predictions, run, dataset, limit=limit, on_progress=on_progress)
+    validation = validation_of(predictions, run, dataset, on_progress=on_progress)
     metrics |= compute_fairness(predictions, validation=validation, seed=seed)
     if answered is not None:
         metrics["photos"] = photo_metrics(answered, seed=seed)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from agegender.config import FRAME_SIZE, SEED
 from agegender.dataset.tables import read_table, write_table
-from agegender.errors import DatasetError, InvalidImageError, StoppedError
+from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.corruptions import (
     CORRUPTIONS,
     CORRUPTIONS_VERSION,
@@ -73,12 +73,12 @@ def measure_robustness(
     seed: int = SEED,
     corruptions: Sequence[Corruption] = CORRUPTIONS,
     on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> pd.DataFrame:
     """Answer for stratified faces under every corruption at every strength.
 
     Each cell is kept in the run's folder (in the workspace for the shipped
-    run) and used again as long as model, faces and labels are the same.
+    run) and used again as long as model, faces and labels are the same: an exception
+    that `on_progress` raises costs one.
 
     Args:
         run: A run with trained heads.
@@ -88,13 +88,11 @@ def measure_robustness(
         seed: Of the draw and of the corruptions' chance.
         corruptions: What to do to the faces.
         on_progress: Called with (done, total), in answers.
-        should_stop: Asked before each picture.
 
     Returns:
         What `read_robustness` describes.
 
     Raises:
-        StoppedError: If `should_stop` said so; finished cells are kept.
         DatasetError: If the split holds no face that can be read.
         ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
         StorageError: If the disk refuses.
@@ -119,8 +117,6 @@ def measure_robustness(
             nonlocal done
             corruption, level = cells[name]
             for frame, key in zip(frames, rows["sha256"], strict=True):
-                if should_stop is not None and should_stop():
-                    raise StoppedError("Stopped; the finished strengths are kept.")
                 yield (
                     frame
                     if corruption is None

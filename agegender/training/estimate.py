@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 
 from agegender.training.config import TrainConfig
+from agegender.training.features import VIEWS
 
 CORE_SECONDS_PER_PIXEL = 9.4e-6
 """For one view of a face through the backbone, on one core. On two cores a view took
 0.02 s at 64 pixels a side, 0.06 s at 112 and 0.22 s at 224: with the number of pixels,
 within a tenth."""
-
-VIEWS = 2
-"""The face and its mirror image."""
 
 MOST_CORES = 4
 """More were not measured, and are not counted on."""

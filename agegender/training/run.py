@@ -193,6 +193,15 @@ class Run:
     def _file(self, name: str) -> Path:
         return self.folder / name
 
+    def best_epoch(self) -> pd.Series[float] | None:
+        """Return the row of `metrics` whose weights were kept; None before the first epoch.
+
+        Raises:
+            RunError: If the table cannot be read.
+        """
+        history = self.metrics()
+        return None if history.empty else history.iloc[int(history["val_loss"].argmin())]
+
     def metrics(self) -> pd.DataFrame:
         """Return the learning curves: a row for each epoch, `METRIC_COLUMNS`.
 

@@ -16,7 +16,7 @@ import pytest
 from agegender.cli import main
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.errors import DatasetError, StoppedError
+from agegender.errors import DatasetError
 from agegender.evaluation import plots
 from agegender.evaluation.heatmap_tables import area_table, mean_maps, reading_tables
 from agegender.evaluation.heatmaps import HeatmapCheck, measure_heatmaps, read_heatmaps
@@ -119,8 +119,12 @@ def test_faces_are_kept_through_a_stop_and_a_damage(
     def measure(**options: Any) -> HeatmapCheck:
         return measure_heatmaps(run, dataset, "train", count=12, **options)
 
-    with pytest.raises(StoppedError):
-        measure(should_stop=lambda: model.explained == 5)
+    def stop(done: int, total: int) -> None:
+        if model.explained == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(on_progress=stop)
     assert read_heatmaps(run, dataset, "train") is None
     whole = measure()
     assert model.explained == 12

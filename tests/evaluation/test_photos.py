@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from agegender.cli import main
-from agegender.errors import DatasetError, StoppedError
+from agegender.errors import DatasetError
 from agegender.evaluation.intervals import wilson
 from agegender.evaluation.photos import (
     answer_photos,
@@ -174,11 +174,6 @@ def test_names_of_rows_as_r_writes_them_do_not_matter(folder: Path) -> None:
     photos = answer_photos(PREDICTOR, folder)
     assert photos["file"].tolist() == ["alone.png", "empty.png"]
     assert photos["faces"].tolist() == [1, 0]
-
-
-def test_stopping_stops(folder: Path) -> None:
-    with pytest.raises(StoppedError):
-        answer_photos(PREDICTOR, folder, should_stop=lambda: True)
 
 
 def test_command_prints_tables_or_json(

@@ -16,7 +16,6 @@ import pytest
 from agegender.cli import main
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.errors import StoppedError
 from agegender.evaluation import plots
 from agegender.evaluation.corruptions import CORRUPTIONS
 from agegender.evaluation.predictions import read_test_reads
@@ -126,11 +125,12 @@ def test_a_kill_loses_one_cell_and_a_rerun_is_free(
 
 
 def test_stopping_keeps_what_is_done(model: Brightness, run: Any, dataset: Dataset) -> None:
-    with pytest.raises(StoppedError):
-        measure_robustness(
-            run, dataset, "train", count=10, corruptions=TWO,
-            should_stop=lambda: model.answered >= 25,
-        )  # fmt: skip
+    def stop(done: int, total: int) -> None:
+        if model.answered >= 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_robustness(run, dataset, "train", count=10, corruptions=TWO, on_progress=stop)
     measure_robustness(run, dataset, "train", count=10, corruptions=TWO)
     assert model.answered == 110 + 5
 

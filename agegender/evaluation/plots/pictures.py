@@ -29,7 +29,7 @@ class FaceCard:
             equally many.
         truth: The labels, in a few words.
         answer: The model's answers, in a few words.
-        confidence: How sure the gender is, in percent.
+        confidence: How sure the gender is, in words.
         is_wrong: Whether the gender is wrong.
     """
 

@@ -54,7 +54,7 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
         )
     if evaluation.predictions["split"].eq("validation").any():
         lead += (
-            " Half of the validation faces made the intervals and the probabilities true, the "
+            " Half of the validation faces calibrated the intervals and the probabilities, the "
             "other half chose all else: on them, these figures are no proof."
         )
     figures.append(
