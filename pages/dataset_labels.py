@@ -17,6 +17,7 @@ from agegender.errors import ModelNotFoundError
 from agegender.images import read_image
 from agegender.label_quality.suspicion import HEADS, exclusions, rank_labels
 from agegender.model.weights import BackboneWeights
+from agegender.prediction.words import confidence_words
 from agegender.training.config import TrainConfig
 from agegender.training.estimate import estimate_seconds
 from agegender.training.features import count_missing
@@ -102,7 +103,7 @@ def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
     if st.button("Check the labels", type="primary", icon=":material/fact_check:"):
         with (
             st.spinner("Checking; the first time starts TensorFlow …"),
-            shared.progress("Faces") as on_faces,
+            shared.progress("Faces", stop=True) as on_faces,
             shared.progress("Epochs") as on_epochs,
         ):
             predict_out_of_fold(dataset, weights, on_faces=on_faces, on_epochs=on_epochs)
@@ -138,7 +139,7 @@ def show_suspects(dataset: Dataset, suspects: pd.DataFrame) -> None:
 def show_labels(row: object) -> None:
     """Write a label beside what is expected, the suspicious one in bold."""
     gender = GENDER_NAMES[row.gender]
-    sure = f"{100 * row.p_female:.0f}% female"
+    sure = f"{confidence_words(row.p_female)} female"
     expected = f"{row.age_pred:.0f} ({row.age_low:.0f}-{row.age_high:.0f})"
     by_age = row.head == "age"
     label = f"**{row.age}**, {gender}" if by_age else f"{row.age}, **{gender}**"

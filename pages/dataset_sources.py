@@ -91,7 +91,7 @@ def get_path() -> None:
             path = shared.look_up(text.strip())
             if path.is_file():
                 dest = free_folder(archive_stem(path))
-                with shared.progress("Unpacking") as on_progress:
+                with shared.progress("Unpacking", stop=True) as on_progress:
                     path = fetch_dataset(dest, archive=path, on_progress=on_progress)
             use(path)
 
@@ -99,7 +99,7 @@ def get_path() -> None:
 @contextmanager
 def taking_up(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show progress, and an error as a sentence, while faces are got."""
-    with shared.errors_as_messages(), shared.progress(label) as on_progress:
+    with shared.errors_as_messages(), shared.progress(label, stop=True) as on_progress:
         yield on_progress
 
 

@@ -23,6 +23,7 @@ from agegender.evaluation.predictions import predict_faces, read_test_reads, sel
 from agegender.evaluation.report import write_report
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
+from agegender.prediction.words import confidence_words
 from agegender.training.features import count_missing
 from agegender.training.runs import Run
 from pages import shared
@@ -37,7 +38,7 @@ PICTURES_SHOWN = 12
 GROUPINGS = ("band", "decade", "race", "gender")
 
 
-def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
+def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
     """Let the visitor choose what to evaluate on."""
     left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
     split = left.segmented_control(
@@ -58,6 +59,8 @@ def choose_faces(dataset: Dataset, run: Run) -> tuple[str, int | None]:
         value=None,
         step=100,
         placeholder=f"all {total:,} faces",
+        key="evaluation_limit",
+        persist_state="session",
         help="So many are drawn at random. Fewer are quicker and less certain.",
     )
     if split in ("test", "all"):
@@ -101,7 +104,7 @@ def predictions_of(
             st.stop()
     with (
         st.spinner("Predicting; the first time starts TensorFlow …"),
-        shared.progress("Faces") as on_progress,
+        shared.progress("Faces", stop=missing > 0) as on_progress,
     ):
         table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
     st.session_state["evaluation"] = (key, table, left_out)
@@ -276,9 +279,8 @@ def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
             with st.container(width=150, gap=None), shared.errors_as_messages():
                 st.image(read_image(dataset.path(row.file)), width=150, alt=row.file)
                 sure = row.p_female if row.gender_pred else 1 - row.p_female
-                st.markdown(
-                    f"**{row.age_pred:.0f}**, {GENDER_NAMES[row.gender_pred]} {100 * sure:.0f}%"
-                )
+                gender = f"{GENDER_NAMES[row.gender_pred]} {confidence_words(sure)}"
+                st.markdown(f"**{row.age_pred:.0f}**, {gender}")
                 st.caption(f"true {row.age}, {GENDER_NAMES[row.gender]}, {RACE_NAMES[row.race]}")
 
 
@@ -307,7 +309,7 @@ def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> No
         with (
             shared.errors_as_messages(),
             st.spinner("Writing the report …"),
-            shared.progress("Faces") as on_progress,
+            shared.progress("Faces", stop=True) as on_progress,
         ):
             write_report(run, dataset, split, folder, limit=limit, on_progress=on_progress)
     if folder.is_dir():
@@ -337,7 +339,7 @@ chosen_run = shared.need_run()
 faces = shared.need_dataset()
 shared.skill_note(chosen_run)
 shared.demo_badge(faces)
-chosen_split, most = choose_faces(faces, chosen_run)
+chosen_split, most = choose_faces(faces)
 # One element, with or without progress in it: tabs that moved would go back to the first.
 with st.container():
     answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)

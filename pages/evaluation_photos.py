@@ -56,7 +56,7 @@ def answers_of(run: Run, folder: Path) -> pd.DataFrame:
     read_labels(folder)
     with (
         st.spinner("Answering; the first time starts TensorFlow …"),
-        shared.progress("Photos") as on_progress,
+        shared.progress("Photos", stop=True) as on_progress,
     ):
         return answer_photos(load_predictor(run), folder, on_progress=on_progress)
 

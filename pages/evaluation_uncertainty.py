@@ -20,8 +20,8 @@ def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: 
     uncertainty = metrics["uncertainty"]
     if split in ("validation", "all"):
         st.caption(
-            "Half of the validation faces made the intervals and the probabilities true, the other "
-            "half chose all else: on them these figures are no proof."
+            "Half of the validation faces calibrated the intervals and the probabilities, the "
+            "other half chose all else: on them, these figures are no proof."
         )
     if uncertainty["intervals"] is None:
         st.info(

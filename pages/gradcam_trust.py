@@ -47,7 +47,7 @@ def show_trust(run: Run) -> None:
                 return
             with (
                 st.spinner("Testing; the first time starts TensorFlow …"),
-                shared.progress("Faces, then destroyed networks") as on_progress,
+                shared.progress("Faces, then destroyed networks", stop=True) as on_progress,
             ):
                 check = measure_heatmaps(run, dataset, SPLIT, on_progress=on_progress)
         key = (str(run.folder), run.changed_ns, str(folder), dataset.split_hash, len(check.faces))

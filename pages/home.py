@@ -159,6 +159,8 @@ next_place = st.container()
 faces_card, runs_card, model_card = (
     column.container(border=True, height="stretch") for column in st.columns(3)
 )
+# What cannot be shown is as good as not there.
+faces = training = model = False
 with runs_card, shared.errors_as_messages():
     training = show_runs_card()
 with model_card, shared.errors_as_messages():
@@ -168,7 +170,6 @@ show_path()
 st.space("small")
 show_limits()
 # Last, since reading a folder for the first time takes a while.
-faces = False
 with faces_card, shared.errors_as_messages():
     faces = show_dataset_card()
 with next_place:

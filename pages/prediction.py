@@ -60,9 +60,12 @@ def choose_photo(result: Result) -> int | None:
     def label(place: int) -> str:
         answer = result.answers[place]
         found = len(answer.faces)
-        return f"{answer.file}: " + ("1 face" if found == 1 else f"{found or 'no'} faces")
+        faces = "1 face" if found == 1 else f"{found or 'no'} faces"
+        # With its number, as a selectbox takes two photos of one name for the same.
+        return f"{place + 1}. {answer.file}: {faces}"
 
-    return st.selectbox("Photo", places, format_func=label)
+    first = next((at for at, place in enumerate(places) if place >= result.first), 0)
+    return st.selectbox("Photo", places, index=first, format_func=label)
 
 
 def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, place: int) -> None:
@@ -187,7 +190,7 @@ def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Re
             )
         ):
             buffer = io.BytesIO()
-            with shared.progress("Photos") as on_progress:
+            with shared.progress("Photos", stop=True) as on_progress:
                 explained = explained_photos(predictor, uploads, result)
                 write_zip(counted(explained, len(result.answers), on_progress), rows, buffer)
             result.archive = buffer.getvalue()
@@ -236,13 +239,12 @@ def counted(
 
 def show_known_error(run: Run) -> None:
     """State how far off the model is known to be, and for whom."""
-    history = run.metrics()
+    best = run.best_epoch()
     with st.container(border=True):
         st.markdown("**Known error and bias**")
-        if history.empty:
+        if best is None:
             st.markdown("This model's error is not known.")
         else:
-            best = history.loc[history["val_loss"].idxmin()]
             mae = shared.years(best["val_age_mae"])
             accuracy = shared.percent(best["val_gender_accuracy"])
             st.markdown(
@@ -252,7 +254,7 @@ def show_known_error(run: Run) -> None:
         st.markdown(
             ":gray[Expect more on pictures that are cropped or lit otherwise, for children and "
             "the old, and for groups with few training faces. A confidence is not a promise. "
-            "Gender is as UTKFace labelled it: how a face was taken, not who someone is. "
+            "Gender is as the dataset labels it: how a face was taken, not who someone is. "
             "Not for decisions about people.]"
         )
         shared.link(shared.EVALUATION, "Errors by age and group", icon=":material/monitoring:")

@@ -31,6 +31,9 @@ FACES_KEPT = 500
 
 RESULT_KEY = "prediction"
 
+_PHOTOS_FROM = 3
+"""What comes before the photos in `Result.key`: run, its state, whether they are crops."""
+
 
 @dataclass
 class Result:
@@ -41,6 +44,7 @@ class Result:
         rows: The table's rows of each photo.
         answers: Those for the first photos, in the order of `rows`.
         crops: Places of the photos that were taken as crops.
+        first: Place of the photo to look at first.
         shown: The photo that is looked at: its place, itself in a size to draw on,
             and its scale.
         maps: Heatmaps of the largest faces, by the photo's place, once asked for.
@@ -52,6 +56,7 @@ class Result:
     rows: list[list[Row]] = field(default_factory=list)
     answers: list[PhotoAnswer] = field(default_factory=list)
     crops: set[int] = field(default_factory=set)
+    first: int = 0
     shown: tuple[int, NDArray[np.uint8], float] | None = None
     maps: dict[int, list[Explanation]] = field(default_factory=dict)
     unsure_below: float = UNSURE_BELOW
@@ -88,17 +93,22 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
     kept = st.session_state.get(RESULT_KEY)
     if kept is not None and kept.key == key:
         return kept
-    result = Result(key)
+    result = _begin(key, kept)
+    finished = len(result.rows)
+    places = count()
 
     def keep_first() -> Iterator[Picture]:
-        for place, picture in enumerate(iter_pictures(sources_of(uploads))):
-            if result.shown is None and not isinstance(picture.content, InvalidImageError):
+        pictures = iter_pictures(sources_of(uploads), skip=lambda name: next(places) < finished)
+        for place, picture in enumerate(pictures, start=finished):
+            is_readable = not isinstance(picture.content, InvalidImageError)
+            if is_readable and result.shown is None and place >= result.first:
                 result.shown = (place, *canvas(picture.content))
             yield picture
 
-    faces = 0
+    faces = sum(row["age"] is not None for rows in result.rows for row in rows)
     with shared.progress("Photos") as on_progress:
-        for place, answer in enumerate(predict_photos(predictor, keep_first(), is_crop=crops)):
+        answers = predict_photos(predictor, keep_first(), is_crop=crops)
+        for place, answer in enumerate(answers, start=finished):
             result.rows.append(table_rows(answer))
             faces += len(answer.faces)
             if faces <= FACES_KEPT or place == 0:
@@ -108,6 +118,27 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
             on_progress(place + 1, 0)
     st.session_state[RESULT_KEY] = result
     return result
+
+
+def _begin(key: tuple[object, ...], kept: Result | None) -> Result:
+    """Begin a result with what still holds of the one before."""
+    if kept is None:
+        return Result(key)
+    if key[: len(kept.key)] == kept.key:
+        # Photos were added, and the first of them is what one wants to see. Copies, as
+        # this may be broken off.
+        return Result(
+            key,
+            rows=[*kept.rows],
+            answers=[*kept.answers],
+            crops={*kept.crops},
+            first=len(kept.rows),
+            maps={**kept.maps},
+            unsure_below=kept.unsure_below,
+        )
+    if key[_PHOTOS_FROM:] == kept.key[_PHOTOS_FROM:] and kept.shown is not None:
+        return Result(key, first=kept.shown[0])
+    return Result(key)
 
 
 def take_as_crop(
@@ -121,6 +152,7 @@ def take_as_crop(
     result.answers[place] = replace(result.answers[place], faces=found)
     result.rows[place] = table_rows(result.answers[place])
     result.crops.add(place)
+    result.first = place
     result.archive = b""
 
 

@@ -163,13 +163,23 @@ def skill_note(run: Run) -> None:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, *, stop: bool = False) -> Iterator[Callable[[int, int], None]]:
     """Show a bar while something long is done.
+
+    Args:
+        label: What is counted.
+        stop: Whether it can be stopped. Only what a button has started: anything else
+            would begin again at once.
 
     Yields:
         A callback for the library, called with (done, total).
     """
-    bar = st.progress(0.0, text=f"{label} …")
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, text=f"{label} …")
+        if stop:
+            # A click on anything ends what the page is doing and draws it anew.
+            st.button("Stop", icon=":material/stop:")
     shown = time.monotonic()
 
     def show(done: int, total: int) -> None:
@@ -184,7 +194,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     try:
         yield show
     finally:
-        bar.empty()
+        place.empty()
 
 
 # -- Paths that are typed -------------------------------------------------------
@@ -316,10 +326,13 @@ def usable_runs() -> list[Run]:
 
 
 def run_label(run: Run) -> str:
-    """Name a run as a person would: when it was trained, with what, on what."""
+    """Name a run as a person would: when it was trained, with what, on what.
+
+    To the second, as a selectbox takes two runs of one name for the same.
+    """
     if run.is_shipped:
         return "Shipped with the app"
-    when = time.strftime("%d %b %Y, %H:%M", time.localtime(run.state.started))
+    when = time.strftime("%d %b %Y, %H:%M:%S", time.localtime(run.state.started))
     return f"{when} · {backbone_label(run.config.backbone)} · {Path(run.config.dataset).name}"
 
 

@@ -135,5 +135,7 @@ if alive is not None:
     watch(alive.id)
 show_start(faces, alive)
 # Listed anew: a run that failed to start is among them.
-show_runs([run for run in list_runs() if alive is None or run.id != alive.id])
+others = [run for run in list_runs() if alive is None or run.id != alive.id]
+if others or alive is None:
+    show_runs(others)
 show_architecture()

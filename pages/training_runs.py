@@ -78,12 +78,10 @@ def progress_text(state: RunState) -> str:
 
 def show_curves(run: Run) -> None:
     """Show loss, age error and gender accuracy, epoch by epoch."""
-    history = run.metrics()
-    if history.empty:
+    history, best = run.metrics(), run.best_epoch()
+    if best is None:
         st.caption("The curves appear with the first epoch of the heads.")
         return
-    # Its weights are those that are kept.
-    best = history.loc[history["val_loss"].idxmin()]
     with st.container(horizontal=True):
         for label, value in (
             ("Best epoch", f"{best['epoch']:.0f} of {len(history)}"),
@@ -151,10 +149,9 @@ def show_run(run: Run, *, expanded: bool) -> None:
 
 def outcome(run: Run) -> str:
     """Return a run's best validation error as text, if it has any."""
-    history = run.metrics()
-    if history.empty:
+    best = run.best_epoch()
+    if best is None:
         return ""
-    best = history.loc[history["val_loss"].idxmin()]
     accuracy = shared.percent(best["val_gender_accuracy"])
     return f" · MAE {shared.years(best['val_age_mae'])}, gender {accuracy} on validation"
 

@@ -123,8 +123,8 @@ def report(
 def exit_code(unread: list[str]) -> int:
     """Return 1 if a photo could not be read, with a last line that counts them."""
     if unread:
-        count = "1 photo" if len(unread) == 1 else f"{len(unread)} photos"
-        print(f"{count} could not be read; the reasons are above", file=sys.stderr)
+        # A path that leads to no photo is among them.
+        print(f"could not be read: {len(unread):,}; the reasons are above", file=sys.stderr)
     return 1 if unread else 0
 
 

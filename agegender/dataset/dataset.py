@@ -181,8 +181,8 @@ def _without_faces(folder: Path, unused: pd.DataFrame) -> str:
         return f"{folder} is empty; {advice}"
     first = unused.iloc[0]
     return (
-        f"{folder} has {len(unused):,} files but no face that can be used "
-        f"({first['file']}: {first['reason']}); {advice}"
+        f"{folder} has no face that can be used (files looked at: {len(unused):,}; "
+        f"{first['file']}: {first['reason']}); {advice}"
     )
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from agegender.config import GENDER_NAMES
 from agegender.dataset.split import LABEL_TOLERANCE_YEARS
+from agegender.prediction.words import confidence_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,4 +118,4 @@ def _reason(row: Mapping[Any, Any]) -> str:
             f"({row['age_low']:.0f} to {row['age_high']:.0f})"
         )
     label, other = GENDER_NAMES[row["gender"]], GENDER_NAMES[1 - row["gender"]]
-    return f"labelled {label}, predicted {other} with {row['gender_score']:.1%}"
+    return f"labelled {label}, predicted {other} with {confidence_words(row['gender_score'])}"

@@ -27,8 +27,10 @@ def gender_words(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) 
 
 
 def confidence_words(confidence: float) -> str:
-    """Say a confidence, as "97%"; never "100%", which no model can promise."""
-    return "over 99%" if confidence >= 0.995 else f"{confidence:.0%}"
+    """Say a probability, as "97%"; never "100%" or "0%", which no model can promise."""
+    if confidence >= 0.995:
+        return "over 99%"
+    return f"{confidence:.0%}" if confidence >= 0.005 else "under 1%"
 
 
 def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:

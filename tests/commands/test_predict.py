@@ -111,7 +111,7 @@ def test_unread_pictures_are_named_and_the_rest_goes_on(
     assert out == ""
     assert "40.jpg: not a picture of a known format" in err
     assert "missing.png: there is no such file" in err
-    assert "2 photos could not be read" in err
+    assert "could not be read: 2; the reasons" in err
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["age"] for row in rows] == [30, None, 60, None]
     assert [path.name for path in output.parent.iterdir()] == ["table.jsonl"]

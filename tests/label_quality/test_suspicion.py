@@ -36,7 +36,7 @@ def test_planted_wrong_labels_come_first() -> None:
     }
     reasons = exclusions(ranked.head(2)).set_index("file")["reason"]
     assert reasons["5.jpg"].startswith("labelled 70 years, predicted 25 (")
-    assert reasons["9.jpg"] == "labelled male, predicted female with 100.0%"
+    assert reasons["9.jpg"] == "labelled male, predicted female with over 99%"
 
 
 def test_an_error_counts_for_more_where_errors_are_small() -> None:

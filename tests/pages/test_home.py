@@ -5,8 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from agegender.config import SHIPPED_DIR
+from agegender.errors import InvalidModelError
 from agegender.training.run import Run
 from tests.pages.conftest import APP, text_of
 
@@ -49,6 +52,21 @@ def test_home_with_a_model_leads_to_prediction_and_marks_random_weights(
     assert "plumbing, not skill" in text_of(at)
     assert "Learned from drawings" in text_of(at)
     assert "random backbone, 32 px" in text_of(at)
+
+
+def test_home_says_that_the_shipped_weights_are_damaged(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: Run) -> None:
+        raise InvalidModelError("backbone.safetensors is cut short; fetch it again.")
+
+    monkeypatch.setattr("agegender.training.run.Run.weights", refuse)
+    monkeypatch.setattr("pages.shared.usable_runs", lambda: [Run(SHIPPED_DIR / "run")])
+    at = open_page("home")
+    assert [error.value for error in at.error] == [
+        "backbone.safetensors is cut short; fetch it again."
+    ]
+    assert [button.label for button in at.button] == ["Get a dataset"]
 
 
 def test_home_survives_half_a_file_of_choices(

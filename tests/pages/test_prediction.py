@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from agegender.config import demo_dataset_dir
 from agegender.prediction.drawing import draw_answers
 from agegender.prediction.export import jpeg_bytes
 from agegender.prediction.faces import Face, crop_face
+from agegender.prediction.predictor import load_predictor
 from agegender.training.run import Run
+from pages import prediction_result
 from tests.pages.conftest import text_of
 
 OpenPage = Callable[[str], AppTest]
@@ -222,15 +226,62 @@ def test_several_photos_are_looked_at_one_at_a_time(
     assert not at.exception
     [choice] = [box for box in at.selectbox if box.label == "Photo"]
     assert choice.options == [
-        "2-faces.png: 2 faces",
-        "0-faces.png: no faces",
-        "1-faces.png: 1 face",
+        "1. 2-faces.png: 2 faces",
+        "2. 0-faces.png: no faces",
+        "3. 1-faces.png: 1 face",
     ]
     assert len(answers_of(at)) == 2
     choice.set_value(2).run()
     assert not at.exception
     assert len(answers_of(at)) == 1
     assert finder == [2, 0, 1]
+    # What is said to be a crop stays in view, though its own words change.
+    [choice] = [box for box in at.selectbox if box.label == "Photo"]
+    choice.set_value(1).run()
+    [crop] = [button for button in at.button if button.label == "It is already a face crop"]
+    crop.click().run()
+    [choice] = [box for box in at.selectbox if box.label == "Photo"]
+    assert choice.value == 1
+    assert choice.options[1] == "2. 0-faces.png: 1 face"
+
+
+def test_two_photos_of_one_name_can_be_told_apart(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    name, *rest = photo(1)
+    at.file_uploader[0].set_value([(name, *rest), (name, *rest)]).run()
+    [choice] = [box for box in at.selectbox if box.label == "Photo"]
+    assert choice.options == [f"1. {name}: 1 face", f"2. {name}: 1 face"]
+
+
+def test_a_photo_that_is_added_is_looked_at_and_the_others_keep_their_answers(
+    shared_run: Run, finder: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass
+    class Uploaded:
+        file_id: str
+        name: str
+        data: bytes
+
+        def getvalue(self) -> bytes:
+            return self.data
+
+    uploads = [Uploaded(str(faces), *photo(faces)[:2]) for faces in (0, 1, 2)]
+    session: dict[str, Any] = {}
+    monkeypatch.setattr(prediction_result.st, "session_state", session)
+    predictor = load_predictor(shared_run)
+    result = prediction_result.result_of(predictor, shared_run, uploads[:2], False)
+    prediction_result.take_as_crop(predictor, uploads[:2], result, 0)
+    assert (result.first, finder) == (0, [0, 1])
+    result = prediction_result.result_of(predictor, shared_run, uploads, False)
+    assert (result.first, result.crops, finder) == (2, {0}, [0, 1, 2])
+    assert [len(answer.faces) for answer in result.answers] == [1, 1, 2]
+    assert result.shown is not None
+    assert result.shown[0] == 2
+    # Another choice, about the same photos: the one in view stays.
+    again = prediction_result.result_of(predictor, shared_run, uploads, True)
+    assert (again.first, again.crops) == (2, {0, 1, 2})
 
 
 def test_bad_files_get_a_sentence_each_and_stop_nothing(
