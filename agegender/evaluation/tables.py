@@ -80,8 +80,17 @@ def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:
         ("Expected calibration error", count, percent(gender["calibration_error"]), "", ""),
     ]
     if gap is not None:
-        name = f"Largest gap in gender accuracy by race group ({gap['best']} over {gap['worst']})"
-        rows.append((name, count, percent(gap["gap"]), percent_range(gap["gap_ci95"]), ""))
+        groups = f"{gap['best']} over {gap['worst']}"
+        low, high = (100 * end for end in gap["gap_ci95"])
+        rows.append(
+            (
+                f"Largest gap in gender accuracy by race group, points ({groups})",
+                count,
+                f"{100 * gap['gap']:.1f}",
+                f"{low:.1f} to {high:.1f}",
+                "",
+            )
+        )
     return pd.DataFrame(rows, columns=["Figure", "Faces", "Value", "95% interval", "No skill"])
 
 
