@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from agegender.errors import AgeGenderError
 from agegender.evaluation.photos import (
     answer_photos,
     photo_failures,
@@ -38,10 +39,14 @@ def show_photos(run: Run) -> None:
     ).strip()
     of_run = (run.id, run.changed_ns)
     if st.button("Measure", type="primary", icon=":material/play_arrow:", disabled=not text):
-        st.session_state.pop(RESULT_KEY, None)
         with shared.errors_as_messages():
-            folder = shared.look_up(text)
-            photos = answers_of(run, folder)
+            try:
+                folder = shared.look_up(text)
+                photos = answers_of(run, folder)
+            except AgeGenderError:
+                # Older figures below the error would mislead; a stop leaves them.
+                st.session_state.pop(RESULT_KEY, None)
+                raise
             st.session_state[RESULT_KEY] = (of_run, folder, photos, photo_metrics(photos))
     kept = st.session_state.get(RESULT_KEY)
     if kept is not None and kept[0] == of_run:

@@ -179,7 +179,7 @@ def progress(label: str, *, stop: bool = False) -> Iterator[Callable[[int, int],
         bar = st.progress(0.0, text=f"{label} …")
         if stop:
             # A click on anything ends what the page is doing and draws it anew.
-            st.button("Stop", icon=":material/stop:")
+            st.button("Stop", icon=":material/stop:", key=f"stop-{label}")
     shown = time.monotonic()
 
     def show(done: int, total: int) -> None:

@@ -151,7 +151,8 @@ def test_from_demo_faces_to_a_zip_of_predictions(
     # A photo that is added is the one that is looked at.
     added = next(path for path in sorted(faces.glob("*.jpg")) if path != face)
     page.locator("input[type=file]").set_input_files(added)
-    expect(page.get_by_text(f"2. {added.name}: 1 face")).to_be_visible(timeout=SLOW_MS)
+    chosen = page.get_by_role("combobox", name="Photo", exact=True)
+    expect(chosen).to_have_value(f"2. {added.name}: 1 face", timeout=SLOW_MS)
 
     # Delete the run, after a second yes.
     page.get_by_role("link", name="Training").click()

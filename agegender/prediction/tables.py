@@ -98,8 +98,10 @@ def read_csv(path: Path) -> list[Row]:
     with storage_errors(path), path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         try:
-            if tuple(reader.fieldnames or ()) == COLUMNS:
-                return list(reader)
+            rows = list(reader)
+            # What is beyond the last column stands under None.
+            if tuple(reader.fieldnames or ()) == COLUMNS and not any(None in row for row in rows):
+                return rows
         except (csv.Error, UnicodeDecodeError):
             pass
     raise StorageError(

@@ -30,7 +30,7 @@ def confidence_words(confidence: float) -> str:
     """Say a probability, as "97%"; never "100%" or "0%", which no model can promise."""
     if confidence >= 0.995:
         return "over 99%"
-    return f"{confidence:.0%}" if confidence >= 0.005 else "under 1%"
+    return f"{confidence:.0%}" if confidence > 0.005 else "under 1%"
 
 
 def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:

@@ -26,7 +26,6 @@ from agegender.model.answer import answered_gender, probability_of_female
 from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
 from agegender.pretraining.pixels import batches, frame_side, load_pixels, prefetch
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
-from agegender.pretraining.samples import UTKFACE
 from agegender.pretraining.start import start_from
 from agegender.storage import replacing, write_json, write_text
 from agegender.training.seen import SEEN_NAME
@@ -88,8 +87,8 @@ class Pretraining:
 
     @property
     def has_extra(self) -> bool:
-        """Whether there are other faces than UTKFace's among its samples."""
-        return bool(pd.read_parquet(self.samples_file)["source"].ne(UTKFACE).any())
+        """Whether it was given extra faces, even if all of them were left out."""
+        return bool(self.excluded)
 
     @property
     def excluded(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import chain
@@ -191,9 +191,15 @@ def _features_of(run: Run) -> Path | None:
     if not run.backbone_file.exists():
         return None
     try:
-        return FeatureCache(run.chosen_weights()).folder
+        weights = run.chosen_weights()
     except AgeGenderError:
         return None
+    for other in list_runs():
+        with suppress(AgeGenderError):
+            # A copy of the file, say.
+            if other.id != run.id and other.chosen_weights().sha256 == weights.sha256:
+                return None
+    return FeatureCache(weights).folder
 
 
 def start_run(config: TrainConfig) -> Run:

@@ -16,7 +16,7 @@ from agegender.dataset.exclusion import leave_out
 from agegender.errors import DatasetError
 from agegender.model.answer import answer_features
 from agegender.model.tensors import save_weights
-from agegender.model.weights import BackboneWeights, find_weights
+from agegender.model.weights import BackboneWeights, file_of_project, find_weights
 from agegender.training.features import Features, load_features, mean_features
 from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads
@@ -69,13 +69,12 @@ def train(
             weights = find_weights(config.backbone)
             heads = work.train_heads_on(weights).heads
             reporter.begin("fine-tuning")
-            # For trainings that take the fine-tuned file as theirs. First: where there is
-            # a backbone, there is its list.
-            write_seen(
-                work.train_faces,
-                run.backbone_file.with_name(SEEN_NAME),
-                earlier=seen_file(config.backbone),
-            )
+            # For trainings that take the fine-tuned file as theirs. Before it, so that it is
+            # never without, and not if it could not be whole.
+            earlier = seen_file(config.backbone)
+            if earlier is not None or file_of_project(config.backbone) is None:
+                seen = run.backbone_file.with_name(SEEN_NAME)
+                write_seen(work.train_faces, seen, earlier=earlier)
             skipped = fine_tune(
                 dataset,
                 work.train_faces,

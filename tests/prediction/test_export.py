@@ -33,7 +33,7 @@ from agegender.prediction.faces import crop_face
 from agegender.prediction.photos import FaceAnswer, PhotoAnswer
 from agegender.prediction.predictor import Prediction, Predictor
 from agegender.prediction.sources import Picture
-from agegender.prediction.tables import table_rows
+from agegender.prediction.tables import COLUMNS, table_rows
 from agegender.uncertainty.temperature import scale_probability
 from agegender.uncertainty.uncertainty import Uncertainty
 
@@ -118,7 +118,9 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
 
 def test_table_of_other_things_is_not_replaced(tmp_path: Path) -> None:
     table = tmp_path / "predictions.csv"
-    for own in (b"file,age\na.jpg,31\n", b"\xff\xfe\x00"):
+    header = ",".join(COLUMNS).encode()
+    surplus = header + b"\na.jpg" + b"," * len(COLUMNS) + b"\n"
+    for own in (b"file,age\na.jpg,31\n", surplus, b"\xff\xfe\x00"):
         table.write_bytes(own)
         with pytest.raises(StorageError, match="is not a table of answers"):
             list(write_folder([item("a.jpg")], tmp_path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agegender.prediction.predictor import Prediction
-from agegender.prediction.words import describe, gender_words
+from agegender.prediction.words import confidence_words, describe, gender_words
 
 
 def test_words_for_an_answer() -> None:
@@ -14,6 +14,11 @@ def test_words_for_an_answer() -> None:
 def test_nothing_is_sure_to_100_percent() -> None:
     assert gender_words(Prediction(30.6, 0.9996)) == "female (over 99%)"
     assert gender_words(Prediction(30.6, 0.994)) == "female (99%)"
+    assert [confidence_words(share) for share in (0.006, 0.005, 0)] == [
+        "1%",
+        "under 1%",
+        "under 1%",
+    ]
 
 
 def test_gender_below_the_users_threshold_is_unsure() -> None:
