@@ -31,16 +31,14 @@ FACES_KEPT = 500
 
 RESULT_KEY = "prediction"
 
-_PHOTOS_FROM = 3
-"""What comes before the photos in `Result.key`: run, its state, whether they are crops."""
-
 
 @dataclass
 class Result:
     """What came of the photos at hand, kept for the session and nowhere else.
 
     Attributes:
-        key: The run, the uploads and the choice that it is about.
+        key: The run, its state, and whether the photos are crops.
+        photos: Ids of the uploads.
         rows: The table's rows of each photo.
         answers: Those for the first photos, in the order of `rows`.
         crops: Places of the photos that were taken as crops.
@@ -53,6 +51,7 @@ class Result:
     """
 
     key: tuple[object, ...]
+    photos: list[str]
     rows: list[list[Row]] = field(default_factory=list)
     answers: list[PhotoAnswer] = field(default_factory=list)
     crops: set[int] = field(default_factory=set)
@@ -89,11 +88,12 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
     from agegender.prediction.photos import predict_photos
     from agegender.prediction.tables import table_rows
 
-    key = (run.id, run.changed_ns, crops, *(upload.file_id for upload in uploads))
+    key = (run.id, run.changed_ns, crops)
+    photos = [upload.file_id for upload in uploads]
     kept = st.session_state.get(RESULT_KEY)
-    if kept is not None and kept.key == key:
+    if kept is not None and (kept.key, kept.photos) == (key, photos):
         return kept
-    result = _begin(key, kept)
+    result = _begin(key, photos, kept)
     finished = len(result.rows)
     places = count()
 
@@ -120,25 +120,25 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
     return result
 
 
-def _begin(key: tuple[object, ...], kept: Result | None) -> Result:
+def _begin(key: tuple[object, ...], photos: list[str], kept: Result | None) -> Result:
     """Begin a result with what still holds of the one before."""
     if kept is None:
-        return Result(key)
-    if key[: len(kept.key)] == kept.key:
+        return Result(key, photos)
+    if key == kept.key and photos[: len(kept.photos)] == kept.photos:
         # Photos were added, and the first of them is what one wants to see. Copies, as
         # this may be broken off.
         return Result(
             key,
+            photos,
             rows=[*kept.rows],
             answers=[*kept.answers],
             crops={*kept.crops},
             first=len(kept.rows),
             maps={**kept.maps},
-            unsure_below=kept.unsure_below,
         )
-    if key[_PHOTOS_FROM:] == kept.key[_PHOTOS_FROM:] and kept.shown is not None:
-        return Result(key, first=kept.shown[0])
-    return Result(key)
+    if photos == kept.photos and kept.shown is not None:
+        return Result(key, photos, first=kept.shown[0])
+    return Result(key, photos)
 
 
 def take_as_crop(

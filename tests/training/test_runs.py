@@ -230,19 +230,25 @@ def test_run_at_work_cannot_be_deleted_and_refuses_another(make_faces):
         stop_run(run)
 
 
-def test_features_of_a_fine_tuned_backbone_go_with_its_run():
+def test_features_of_a_fine_tuned_backbone_go_with_its_run(monkeypatch):
+    # Nothing is fetched in order to delete something.
+    monkeypatch.delattr("agegender.model.weights.fetch_imagenet")
+    create_run(replace(CONFIG, backbone="imagenet"))
     run = make_run()
+    other = create_run(CONFIG)
     shared = FeatureCache(run.chosen_weights()).folder
-    save_weights(
-        build_heads(),
-        run.backbone_file,
-        metadata={"size": 32, "crop": 1.0, "has_skill": False},
-    )
+    network = build_heads()
+    for one in (run, other):
+        about = {"size": 32, "crop": 1.0, "has_skill": False}
+        save_weights(network, one.backbone_file, metadata=about)
     own = FeatureCache(run.chosen_weights()).folder
     assert own != shared
     for folder in (own, shared):
         folder.mkdir(parents=True)
     delete_run(run)
+    # The other one has the same backbone.
+    assert own.exists()
+    delete_run(other)
     assert not own.exists()
     assert shared.exists()
 
