@@ -14,7 +14,7 @@ import streamlit as st
 from agegender.errors import InvalidImageError
 from agegender.prediction.sources import iter_pictures
 from agegender.prediction.words import UNSURE_BELOW
-from agegender.training.runs import Run
+from agegender.training.run import Run, best_epoch
 from pages import prediction_faces as faces
 from pages import shared
 from pages.prediction_result import (
@@ -239,7 +239,7 @@ def counted(
 
 def show_known_error(run: Run) -> None:
     """State how far off the model is known to be, and for whom."""
-    best = run.best_epoch()
+    best = best_epoch(run.metrics())
     with st.container(border=True):
         st.markdown("**Known error and bias**")
         if best is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from agegender.evaluation.charts import training_chart
+from agegender.training.run import best_epoch
 from agegender.training.runs import (
     RESUMABLE,
     Run,
@@ -78,7 +79,8 @@ def progress_text(state: RunState) -> str:
 
 def show_curves(run: Run) -> None:
     """Show loss, age error and gender accuracy, epoch by epoch."""
-    history, best = run.metrics(), run.best_epoch()
+    history = run.metrics()
+    best = best_epoch(history)
     if best is None:
         st.caption("The curves appear with the first epoch of the heads.")
         return
@@ -149,7 +151,7 @@ def show_run(run: Run, *, expanded: bool) -> None:
 
 def outcome(run: Run) -> str:
     """Return a run's best validation error as text, if it has any."""
-    best = run.best_epoch()
+    best = best_epoch(run.metrics())
     if best is None:
         return ""
     accuracy = shared.percent(best["val_gender_accuracy"])

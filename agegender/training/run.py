@@ -193,15 +193,6 @@ class Run:
     def _file(self, name: str) -> Path:
         return self.folder / name
 
-    def best_epoch(self) -> pd.Series[float] | None:
-        """Return the row of `metrics` whose weights were kept; None before the first epoch.
-
-        Raises:
-            RunError: If the table cannot be read.
-        """
-        history = self.metrics()
-        return None if history.empty else history.iloc[int(history["val_loss"].argmin())]
-
     def metrics(self) -> pd.DataFrame:
         """Return the learning curves: a row for each epoch, `METRIC_COLUMNS`.
 
@@ -315,3 +306,8 @@ class Run:
 
 def _damage(run: Run, name: str) -> str:
     return f"Run {run.id} is damaged: {name} is missing or cannot be read; delete the run."
+
+
+def best_epoch(history: pd.DataFrame) -> pd.Series[float] | None:
+    """Return the row of `Run.metrics` whose weights were kept; None before the first epoch."""
+    return None if history.empty else history.iloc[int(history["val_loss"].argmin())]
