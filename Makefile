@@ -12,7 +12,7 @@ run: .venv/installed  ## Start the app at http://localhost:5000
 	$(BIN)/streamlit run app.py
 
 test: check  ## Check style and types, then run every test
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term
 
 check: .venv/installed-dev  ## Check style and types
 	$(BIN)/ruff check .

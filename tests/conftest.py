@@ -13,11 +13,19 @@ from PIL import Image
 # Set before TensorFlow is imported by any test.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Two workers share the cores: more threads in each only wait for one another.
+for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 SHARED_DATA = Path(
     os.environ.get("AGEGENDER_SHARED_DATA")
     or Path(__file__).resolve().parents[2] / "shared" / "data"
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest test first: last, it would leave one of the two workers idle."""
+    items.sort(key=lambda item: item.path.name != "test_journey.py")
 
 
 @pytest.fixture(autouse=True)
