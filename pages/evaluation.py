@@ -19,7 +19,12 @@ from agegender.evaluation import charts
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import Floors, compute_metrics, group_table, training_floors
-from agegender.evaluation.predictions import predict_faces, read_test_reads, select_faces
+from agegender.evaluation.predictions import (
+    count_unreadable,
+    predict_faces,
+    read_test_reads,
+    select_faces,
+)
 from agegender.evaluation.report import write_report
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
@@ -349,6 +354,13 @@ if left_out:
     st.caption(
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
         "been trained on them, so that they would flatter it."
+    )
+unread = count_unreadable(answers, faces, chosen_split, chosen_run, limit=most)
+if unread:
+    st.warning(
+        f"{unread:,} {'picture' if unread == 1 else 'pictures'} could not be read: the figures are "
+        "of the other faces.",
+        icon=":material/broken_image:",
     )
 if chosen_split in ("test", "all"):
     # Only here is this look among them.

@@ -30,8 +30,7 @@ POPULATION_TITLES = {"all": "All faces", "adults": f"{ADULT_AGE_YEARS} and over"
 
 def find_fairness(predictions: pd.DataFrame, run: Run, dataset: Dataset) -> dict[str, Any]:
     """Compute who the model fails, once for the same predictions."""
-    among = predictions[predictions["split"] == "validation"]
-    return compute(predictions, among if len(among) else quick_validation(run, dataset))
+    return compute(predictions, quick_validation(run, dataset))
 
 
 @st.cache_data(max_entries=4, show_spinner="Comparing groups …")

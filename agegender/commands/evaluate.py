@@ -12,7 +12,7 @@ from agegender.commands.choice import add_run_option, choose_run, positive, tell
 from agegender.commands.progress import progress_bar
 from agegender.config import SEED, default_dataset_dir
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.evaluation.predictions import SPLITS, find_seen, predict_faces
+from agegender.evaluation.predictions import SPLITS, count_unreadable, find_seen, predict_faces
 from agegender.training.run import Run
 
 
@@ -56,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
         seen = int(find_seen(chosen, dataset.of(args.split), args.split).sum())
         if seen:
             print(f"{seen:,} more faces were left out: the backbone was trained on them.")
+        unread = count_unreadable(predictions, dataset, args.split, chosen, limit=args.limit)
+        if unread:
+            print(f"{unread:,} more faces were left out: their pictures could not be read.")
     return 0
 
 

@@ -42,7 +42,6 @@ def compute_fairness(
 
 
 def validation_of(
-    predictions: pd.DataFrame,
     run: Run,
     dataset: Dataset,
     *,
@@ -51,7 +50,6 @@ def validation_of(
     """Return predictions of all validation faces, to choose by.
 
     Args:
-        predictions: What is evaluated; if validation faces are among them, it is these.
         run: A run with trained heads.
         dataset: Where the faces are from.
         on_progress: Called with (done, total), in faces.
@@ -63,9 +61,6 @@ def validation_of(
         ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
         StorageError: If the disk refuses.
     """
-    among = predictions[predictions["split"] == "validation"]
-    if len(among):
-        return among
     try:
         return predict_faces(run, dataset, "validation", on_progress=on_progress)
     except DatasetError:

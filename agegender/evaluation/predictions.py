@@ -129,8 +129,9 @@ def find_seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
     """
     from agegender.training.seen import is_seen, seen_file
 
-    # Fine-tuning starts from these weights, so what they have seen stays seen.
-    seen = seen_file(run.config.backbone)
+    # A fine-tuned backbone's own list holds what the one that it started from has seen;
+    # an old run may have none.
+    seen = seen_file(str(run.backbone_file)) or seen_file(run.config.backbone)
     if split == "train" or seen is None:
         return np.zeros(len(faces), bool)
     return is_seen(faces, seen)
@@ -178,13 +179,30 @@ def predict_faces(
     faces = select_faces(dataset, split, limit=limit, seed=seed, run=run)
     path = _table_file(run, faces, split)
     table = read_table(path, COLUMNS)
-    if table is None:
+    if table is None or len(table) < len(faces):
         table = _predict(run, dataset.folder, faces, on_progress)
-        write_table(table, path)
+        # What cannot be read now may be read next time, as on a network disk.
+        if len(table) == len(faces):
+            write_table(table, path)
     elif on_progress is not None:
         on_progress(len(table), len(table))
     log_test_read(run, dataset.folder, split, table)
     return table
+
+
+def count_unreadable(
+    predictions: pd.DataFrame, dataset: Dataset, split: str, run: Run, *, limit: int | None = None
+) -> int:
+    """Count the chosen faces that have no prediction, since their pictures could not be read.
+
+    Args:
+        predictions: What `predict_faces` gave for the other arguments.
+        dataset: As there.
+        split: As there.
+        run: As there.
+        limit: As there.
+    """
+    return len(select_faces(dataset, split, limit=limit, run=run)) - len(predictions)
 
 
 def read_test_reads(run: Run) -> list[TestRead]:

@@ -99,7 +99,7 @@ def write_report(
         constant=constant_half_width(run),
         seed=seed,
     )
-    validation = validation_of(predictions, run, dataset, on_progress=on_progress)
+    validation = validation_of(run, dataset, on_progress=on_progress)
     metrics |= compute_fairness(predictions, validation=validation, seed=seed)
     if answered is not None:
         metrics["photos"] = photo_metrics(answered, seed=seed)
@@ -230,7 +230,8 @@ def _about(evaluation: Evaluation) -> dict[str, str]:
         "Answers": "averaged over each face and its mirror image",
         "Trained on": Path(run.config.dataset).name,
         "Evaluated on": f"{dataset.folder.name}, split {evaluation.split}{drawn}",
-        "Left out": f"{evaluation.count_seen():,} faces that the backbone was trained on",
+        "Left out": f"{evaluation.count_seen():,} faces that the backbone was trained on, "
+        f"{evaluation.count_unreadable():,} whose pictures could not be read",
         "Split": f"SHA-256 {dataset.split_hash}",
         "Looks at a test split so far": f"{len(read_test_reads(run)):,}",
         "Seed": str(evaluation.seed),

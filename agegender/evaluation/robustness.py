@@ -261,11 +261,17 @@ def _read(folder: Path, cells: dict[str, _Cell]) -> dict[str, pd.DataFrame]:
 
 
 def _join(parts: dict[str, pd.DataFrame], cells: dict[str, _Cell]) -> pd.DataFrame:
-    """Put the answers of all cells into one table, in the order of the cells."""
+    """Put the answers of all cells into one table, in the order of the cells.
+
+    Only of faces that all cells have: between two calls a picture may have become
+    readable or no longer be so.
+    """
+    everywhere = set.intersection(*(set(part["file"]) for part in parts.values()))
     named = []
     for name, (corruption, level) in cells.items():
         place = CLEAN if corruption is None else corruption.name
-        named.append(parts[name].assign(corruption=place, level=level))
+        part = parts[name][parts[name]["file"].isin(everywhere)]
+        named.append(part.assign(corruption=place, level=level))
     return pd.concat(named, ignore_index=True)
 
 

@@ -72,6 +72,7 @@ def run(tmp_path: Path) -> Any:
         id="run",
         folder=heads.parent,
         heads_file=heads,
+        backbone_file=heads.with_name("backbone.safetensors"),
         uncertainty_file=heads.with_name("uncertainty.safetensors"),
         is_shipped=False,
         config=SimpleNamespace(backbone="random:32"),

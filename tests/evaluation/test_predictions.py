@@ -16,6 +16,7 @@ from agegender.errors import DatasetError, ModelNotFoundError, StorageError
 from agegender.evaluation import predictions as module
 from agegender.evaluation.predictions import (
     COLUMNS,
+    count_unreadable,
     find_seen,
     predict_faces,
     read_test_reads,
@@ -94,6 +95,32 @@ def test_saved_table_is_used_until_something_changes(
         path.write_bytes(path.read_bytes()[:100])
     assert predict_faces(run, dataset, "validation").equals(first)
     assert len(computed) == 3
+
+
+def test_faces_that_could_not_be_read_are_counted_and_asked_for_again(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = trained
+    real = module._predict
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_predict", lambda *args: real(*args).iloc[2:])
+        short = predict_faces(run, dataset, "validation", limit=5)
+    assert count_unreadable(short, dataset, "validation", run, limit=5) == 2
+    whole = predict_faces(run, dataset, "validation", limit=5)
+    assert count_unreadable(whole, dataset, "validation", run, limit=5) == 0
+
+
+def test_a_fine_tuned_backbone_has_seen_its_own_train_faces(trained: Any, tmp_path: Path) -> None:
+    run, dataset = trained
+    tuned = Run(tmp_path / "tuned")
+    shutil.copytree(run.folder, tuned.folder)
+    tuned.backbone_file.touch()
+    everything = dataset.of("all")
+    write_seen(everything.iloc[::3], tuned.backbone_file.with_name("seen.npy"))
+    seen = find_seen(tuned, everything, "test")
+    # Copies of them count as well.
+    assert seen[::3].all()
+    assert not seen.all()
 
 
 def test_looks_at_the_test_split_are_logged(trained: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ from agegender.cli import main
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation import plots
-from agegender.evaluation.corruptions import CORRUPTIONS
+from agegender.evaluation.corruptions import CORRUPTIONS, Corruption
 from agegender.evaluation.predictions import read_test_reads
 from agegender.evaluation.robustness import (
     measure_robustness,
@@ -67,6 +67,7 @@ def run(tmp_path: Path) -> Any:
         id="run",
         folder=heads.parent,
         heads_file=heads,
+        backbone_file=heads.with_name("backbone.safetensors"),
         uncertainty_file=heads.with_name("uncertainty.safetensors"),
         is_shipped=False,
         config=SimpleNamespace(backbone="random:32"),
@@ -122,6 +123,21 @@ def test_a_kill_loses_one_cell_and_a_rerun_is_free(
     kept = read_robustness(run, dataset, "train", corruptions=TWO)
     assert kept is not None
     assert kept.equals(whole)
+
+
+def test_only_faces_of_all_cells_count(model: Brightness, run: Any, dataset: Dataset) -> None:
+    file = dataset.path(dataset.of("train")["file"].iloc[0])
+    picture = file.read_bytes()
+    file.unlink()
+    count = len(dataset.of("train"))
+
+    def measure(corruptions: Sequence[Corruption]) -> pd.DataFrame:
+        return measure_robustness(run, dataset, "train", count=count, corruptions=corruptions)
+
+    measure(TWO[:1])
+    file.write_bytes(picture)
+    table = robustness_table(measure(TWO))
+    assert set(table["n"]) == {count - 1}
 
 
 def test_stopping_keeps_what_is_done(model: Brightness, run: Any, dataset: Dataset) -> None:

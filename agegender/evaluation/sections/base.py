@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agegender.evaluation.predictions import find_seen
+from agegender.evaluation.predictions import count_unreadable, find_seen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,3 +48,9 @@ class Evaluation:
         """Count the split's faces that do not count, since the backbone knows them."""
         faces = self.dataset.of(self.split)
         return int(find_seen(self.run, faces, self.split).sum())
+
+    def count_unreadable(self) -> int:
+        """Count the chosen faces whose pictures could not be read."""
+        return count_unreadable(
+            self.predictions, self.dataset, self.split, self.run, limit=self.limit
+        )
