@@ -119,6 +119,11 @@ def extract_faces(
     return dest
 
 
+def cannot_open(archive: Path, error: OSError) -> DatasetError:
+    """Say that an archive that is there cannot be read."""
+    return DatasetError(f"{archive} cannot be opened ({error.strerror}); check its permissions.")
+
+
 def _check_free(dest: Path) -> None:
     """Refuse a folder that holds anything."""
     if dest.exists() and not is_empty_folder(dest):
@@ -154,6 +159,8 @@ def _entries(archive: Path) -> Iterator[list[_Entry]]:
         raise DatasetError(f"{archive} is not there; check the path.") from error
     except IsADirectoryError as error:
         raise DatasetError(f"{archive} is a folder, not an archive; name the file.") from error
+    except OSError as error:
+        raise cannot_open(archive, error) from error
     try:
         if head.startswith(b"\x1f\x8b"):
             with gzip.GzipFile(archive) as stream, _open_tar(stream, archive) as tar:

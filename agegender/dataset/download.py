@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 
 from agegender.config import workspace_dir
-from agegender.dataset.archives import extract_faces, is_empty_folder
+from agegender.dataset.archives import cannot_open, extract_faces, is_empty_folder
 from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.dataset.transfer import Source, UnreachableError, download, hash_file
 from agegender.dataset.utkface import parse_name
@@ -143,7 +143,10 @@ def _is_labelled(name: str) -> bool:
 def _tell_unless_known(archive: Path, tell: Callable[[str], None]) -> None:
     if not archive.is_file():
         raise DatasetError(f"{archive} is not a file; name an archive that is there.")
-    found = hash_file(archive)
+    try:
+        found = hash_file(archive)
+    except OSError as error:
+        raise cannot_open(archive, error) from error
     if found not in {source.sha256 for source in SOURCES}:
         size_bytes = archive.stat().st_size
         tell(

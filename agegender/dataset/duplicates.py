@@ -108,22 +108,6 @@ def detail_correlation(
     return _correlate(_detail(rgb_a), _detail(rgb_b), mirror=mirror)
 
 
-def are_near(rgb_a: NDArray[np.uint8], rgb_b: NDArray[np.uint8]) -> bool:
-    """Tell whether two pictures show the same photo, mirrored or not.
-
-    Args:
-        rgb_a: RGB pixels, uint8, shape (height, width, 3), an aligned face.
-        rgb_b: The other picture.
-    """
-    a, b = (pack_hashes([perceptual_hash(rgb)]) for rgb in (rgb_a, rgb_b))
-    found = close_pairs(a, b, CANDIDATE_BITS, CANDIDATE_BITS)
-    is_sure, candidates = _judge(found)
-    return bool(is_sure.any()) or any(
-        detail_correlation(rgb_a, rgb_b, mirror=mirror) >= DETAIL_CORRELATION
-        for _, _, mirror in candidates
-    )
-
-
 def find_duplicates(
     faces: pd.DataFrame,
     read: Callable[[str], NDArray[np.uint8]],

@@ -37,7 +37,8 @@ def _bands(faces: pd.DataFrame) -> pd.Categorical[Any]:
 
 
 def _decades(faces: pd.DataFrame) -> pd.Categorical[Any]:
-    return _named(np.minimum(faces["age"].to_numpy() // 10, len(DECADE_NAMES) - 1), DECADE_NAMES)
+    decade = (faces["age"].to_numpy() // 10).astype(np.int64)
+    return _named(np.minimum(decade, len(DECADE_NAMES) - 1), DECADE_NAMES)
 
 
 def _races(faces: pd.DataFrame) -> pd.Categorical[Any]:

@@ -286,8 +286,10 @@ class _Names:
 
     def unique(self, file: str) -> str:
         """Return a safe name for a picture that no earlier one has got."""
+        # With its folders, as a later call may bring a photo of the same name from another one.
         # Only letters, digits and a few signs: no name leads out of the folder.
-        stem = re.sub(r"[^\w-]+", "-", PurePosixPath(file).stem).strip("-")[-60:] or "picture"
+        path = PurePosixPath(file)
+        stem = re.sub(r"[^\w-]+", "-", str(path.parent / path.stem)).strip("-")[-60:] or "picture"
         name, number = stem, 1
         # Some file systems take "A" and "a" for the same.
         while name.casefold() in self._used:

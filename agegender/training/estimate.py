@@ -7,10 +7,10 @@ import os
 from agegender.training.config import TrainConfig
 from agegender.training.features import VIEWS
 
-CORE_SECONDS_PER_PIXEL = 9.4e-6
-"""For one view of a face through the backbone, on one core. On two cores a view took
-0.02 s at 64 pixels a side, 0.06 s at 112 and 0.22 s at 224: with the number of pixels,
-within a tenth."""
+CORE_SECONDS_PER_PIXEL = 2.3e-6
+"""For one view of a face through the backbone, on one core, whose time goes with the
+number of pixels. On two cores with AVX2 alone, which were busy otherwise as well,
+38,720 views took 484 to 780 s at 112 pixels a side: 0.013 to 0.020 s each."""
 
 MOST_CORES = 4
 """More were not measured, and are not counted on."""
@@ -51,5 +51,9 @@ def estimate_seconds(
         cores = os.cpu_count() or 1
     face = VIEWS * CORE_SECONDS_PER_PIXEL * size**2 / min(MOST_CORES, cores)
     heads = HEAD_SECONDS_PER_FACE * train_faces * config.epochs
-    tuning = FINE_TUNING_FACTOR * face * train_faces * config.fine_tune_epochs
-    return START_SECONDS + missing * face + heads + tuning
+    seconds = START_SECONDS + missing * face + heads
+    if config.fine_tune_epochs:
+        tuning = FINE_TUNING_FACTOR * face * train_faces * config.fine_tune_epochs
+        # Then come features of the new backbone, and heads on them.
+        seconds += tuning + train_faces * face + heads
+    return seconds

@@ -69,14 +69,16 @@ class Reporter:
     def begin(self, phase: str) -> None:
         """Note that a phase begins."""
         now = time.time()
-        self.state = replace(
-            self.state, phase=phase, done=0, total=0, phase_started=now, updated=now
-        )
+        self.state = replace(self.state, phase=phase, done=0, total=0, updated=now)
         self._publish()
 
     def progress(self, done: int, total: int) -> None:
         """Note how far the phase is."""
-        self.state = replace(self.state, done=done, total=total, updated=time.time())
+        now = time.time()
+        if total != self.state.total or done < self.state.done:
+            # A new count: of another phase, or of something else in the same.
+            self.state = replace(self.state, counted_from=done, counting_since=now)
+        self.state = replace(self.state, done=done, total=total, updated=now)
         if time.monotonic() - self._written >= WRITE_SECONDS or done == total:
             self._publish()
 

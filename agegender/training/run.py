@@ -55,7 +55,9 @@ class RunState:
         total: How much there is to do in the phase; 0 while unknown.
         message: One sentence for a person; empty while all is well.
         started: When the run was made or resumed, in Unix seconds.
-        phase_started: When the phase began, in Unix seconds.
+        counted_from: `done` when this count began: what an earlier attempt has left
+            is done from the start.
+        counting_since: When that was, in Unix seconds.
         updated: When this was written, in Unix seconds.
     """
 
@@ -65,14 +67,16 @@ class RunState:
     total: int = 0
     message: str = ""
     started: float = 0.0
-    phase_started: float = 0.0
+    counted_from: int = 0
+    counting_since: float = 0.0
     updated: float = 0.0
 
     def seconds_left(self) -> float | None:
         """Estimate the time to the end of the phase; None while unknown."""
-        if self.status != "running" or not 0 < self.done <= self.total:
+        counted = self.done - self.counted_from
+        if self.status != "running" or not (counted > 0 and self.done <= self.total):
             return None
-        return (self.updated - self.phase_started) * (self.total - self.done) / self.done
+        return (self.updated - self.counting_since) * (self.total - self.done) / counted
 
 
 class Run:

@@ -22,7 +22,7 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from agegender import __version__
 from agegender.config import PROJECT_DIR, SHIPPED_DIR, SPLIT_VERSION, workspace_dir
@@ -51,6 +51,9 @@ __all__ = [
 ]
 
 RESUMABLE = ("stopped", "failed", "interrupted")
+
+_DELETED = ".deleted-"
+"""Before the name of a run's folder while it is being removed."""
 
 LIBRARIES = ("tensorflow", "keras", "numpy")
 
@@ -85,7 +88,7 @@ def create_run(config: TrainConfig) -> Run:
         if config.exclude is not None:
             # The list may change, or go, before the run is resumed.
             shutil.copyfile(config.exclude, Run(part).exclusions_file)
-        Run(part).write_state(RunState("running", started=now, phase_started=now, updated=now))
+        Run(part).write_state(RunState("running", started=now, updated=now))
     return Run(folder)
 
 
@@ -173,14 +176,19 @@ def delete_run(run: Run) -> None:
         raise RunError("The shipped run is part of the project and cannot be deleted.")
     if run.is_alive():
         raise RunError(f"Run {run.id} is at work; stop it before deleting it.")
-    hidden = run.folder.with_name(f".deleted-{run.folder.name}")
+    hidden = run.folder.with_name(f"{_DELETED}{run.folder.name}")
+    # First, as nothing would know later whose they were; they can be computed anew.
     features = _features_of(run)
+    if features is not None:
+        shutil.rmtree(features, ignore_errors=True)
     with storage_errors(run.folder):
         # In one step, so that a kill leaves no half run behind.
         run.folder.rename(hidden)
-        shutil.rmtree(hidden)
-    if features is not None:
-        shutil.rmtree(features, ignore_errors=True)
+        with suppress(FileNotFoundError):  # as another deletion may be at it, too
+            shutil.rmtree(hidden)
+    for left in run.folder.parent.glob(f"{_DELETED}*"):
+        # By a deletion that was killed.
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _features_of(run: Run) -> Path | None:
@@ -270,7 +278,7 @@ def prepare_resume(run: Run) -> None:
     with storage_errors(run.folder):
         run.stop_file.unlink(missing_ok=True)
     now = time.time()
-    run.write_state(RunState("running", started=now, phase_started=now, updated=now))
+    run.write_state(RunState("running", started=now, updated=now))
 
 
 def stop_run(run: Run) -> None:
@@ -295,7 +303,10 @@ def starting() -> Iterator[None]:
     with storage_errors(runs_dir()):
         runs_dir().mkdir(parents=True, exist_ok=True)
         lock = FileLock(runs_dir() / ".start.lock", timeout=START_SECONDS)
-        lock.acquire()
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunError("Another training is being started; try again in a moment.") from error
     try:
         for run in list_runs():
             if run.is_alive():

@@ -15,6 +15,7 @@ import pytest
 
 from agegender.dataset import archives
 from agegender.dataset.archives import extract_faces
+from agegender.dataset.download import fetch_dataset
 from agegender.errors import DatasetError, StorageError
 
 FACE = "26_1_2_20170116184025123.jpg.chip.jpg"
@@ -213,6 +214,22 @@ def test_other_files_are_told_apart(tmp_path: Path, content: bytes, reason: str)
 def test_missing_file_and_folder_are_told(tmp_path: Path) -> None:
     assert_refused(tmp_path / "nothing.zip", tmp_path / "out", "is not there")
     assert_refused(tmp_path, tmp_path / "out", "is a folder")
+
+
+def test_archive_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "faces.zip"
+    archive.touch()
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DatasetError, match=r"cannot be opened \(Permission denied\)"):
+        extract_faces(archive, tmp_path / "faces")
+    with pytest.raises(DatasetError, match=r"cannot be opened \(Permission denied\)"):
+        fetch_dataset(tmp_path / "faces", archive=archive)
 
 
 @MAKERS

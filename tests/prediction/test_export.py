@@ -94,26 +94,29 @@ def test_photo_comes_with_its_boxes_and_every_face(
 
 def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     def items() -> list[ExplainedPhoto]:
-        return [item("x/a.jpg", faces=2), unread(), item("y/A.png"), item("../../..")]
+        return [item("x/a.jpg", faces=2), unread(), item("x/A.png"), item("../../..")]
 
     answers = list(write_folder(items(), tmp_path / "out"))
-    assert [answer.file for answer in answers] == ["x/a.jpg", "bad.jpg", "y/A.png", "../../.."]
+    assert [answer.file for answer in answers] == ["x/a.jpg", "bad.jpg", "x/A.png", "../../.."]
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
     assert written == [
-        "out/A-2/1-face.png",
-        "out/a/1-face.png",
-        "out/a/2-face.png",
         "out/picture/1-face.png",
+        "out/x-A-2/1-face.png",
+        "out/x-a/1-face.png",
+        "out/x-a/2-face.png",
     ]
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    assert table["file"].tolist() == ["x/a.jpg", "x/a.jpg", "bad.jpg", "y/A.png", "../../.."]
+    assert table["file"].tolist() == ["x/a.jpg", "x/a.jpg", "bad.jpg", "x/A.png", "../../.."]
     # A second time, everything is replaced and nothing is doubled.
     list(write_folder(items(), tmp_path / "out"))
     assert len(list((tmp_path / "out").iterdir())) == 4
     # Other photos, and what `predict` wrote there, keep their rows.
     list(write_folder([item("x/a.jpg"), item("z/new.jpg")], tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    assert table["file"].tolist() == ["bad.jpg", "y/A.png", "../../..", "x/a.jpg", "z/new.jpg"]
+    assert table["file"].tolist() == ["bad.jpg", "x/A.png", "../../..", "x/a.jpg", "z/new.jpg"]
+    # A photo of the same name from another folder does not take its place.
+    list(write_folder([item("other/a.jpg")], tmp_path / "out"))
+    assert {"x-a", "other-a"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
 
 def test_table_of_other_things_is_not_replaced(tmp_path: Path) -> None:
@@ -156,8 +159,8 @@ def test_zip_holds_pictures_of_some_photos_and_the_rows_of_all() -> None:
     with zipfile.ZipFile(stream) as archive:
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [
-            "a-2/1-face.png",
             "a/1-face.png",
+            "b-a/1-face.png",
             "predictions.csv",
             "predictions.jsonl",
         ]

@@ -25,6 +25,7 @@ from agegender.model.weights import find_weights
 from agegender.training import run as run_module
 from agegender.training.config import TrainConfig
 from agegender.training.features import FeatureCache
+from agegender.training.reporter import Reporter
 from agegender.training.run import METRIC_COLUMNS, Run, RunState
 from agegender.training.runs import (
     create_run,
@@ -36,6 +37,7 @@ from agegender.training.runs import (
     runs_dir,
     shipped_run,
     start_run,
+    starting,
     stop_run,
 )
 
@@ -228,6 +230,35 @@ def test_run_at_work_cannot_be_deleted_and_refuses_another(make_faces):
         assert run.stop_file.exists()
     with pytest.raises(RunError, match="not at work"):
         stop_run(run)
+
+
+def test_what_a_killed_deletion_left_goes_with_the_next():
+    run, other = make_run(), create_run(CONFIG)
+    left = run.folder.rename(run.folder.with_name(f".deleted-{run.folder.name}"))
+    assert [one.id for one in list_runs()] == [other.id]
+    delete_run(other)
+    assert not left.exists()
+
+
+def test_two_starts_at_once_are_one_too_many(monkeypatch):
+    monkeypatch.setattr("agegender.training.runs.START_SECONDS", 0.1)
+    with starting(), pytest.raises(RunError, match="being started"), starting():
+        pass
+
+
+def test_time_left_counts_what_is_done_now_alone(monkeypatch):
+    clock = iter(range(1000, 2000, 10))
+    monkeypatch.setattr("agegender.training.reporter.time.time", lambda: float(next(clock)))
+    with Reporter(make_run()) as reporter:
+        reporter.begin("features")
+        reporter.progress(800, 1000)  # of an earlier attempt
+        assert reporter.state.seconds_left() is None
+        reporter.progress(850, 1000)
+        assert reporter.state.seconds_left() == pytest.approx(3 * 10)
+        # Something else is counted in the same phase.
+        reporter.progress(0, 50)
+        reporter.progress(10, 50)
+        assert reporter.state.seconds_left() == pytest.approx(4 * 10)
 
 
 def test_features_of_a_fine_tuned_backbone_go_with_its_run(monkeypatch):

@@ -29,8 +29,7 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
             ),
             draw(
                 "photos_age_residuals",
-                # Decades are of whole years.
-                plots.plot_residuals(answered.astype({"age": int})),
+                plots.plot_residuals(answered),
                 "Whole photos: the dark line is the mean error of each decade.",
             ),
         ]
