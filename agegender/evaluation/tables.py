@@ -180,7 +180,7 @@ def coverage_breakdown(metrics: dict[str, Any], by: str) -> pd.DataFrame:
         )
         for name, group in (("All", intervals["all"]), *intervals[f"by_{by}"].items())
     ]
-    columns = ["Faces", "Coverage", "95% interval", "As promised", "Mean width", "Same for all"]
+    columns = ["Faces", "Coverage", "95% interval", "90% within", "Mean width", "Same for all"]
     return pd.DataFrame(rows, columns=[GROUP_TITLES[by], *columns])
 
 

@@ -59,7 +59,7 @@ def test_a_broken_promise_is_named() -> None:
     metrics = compute_metrics(table)
     assert not metrics["uncertainty"]["intervals"]["all"]["is_as_promised"]
     text = coverage_breakdown(metrics, "race")
-    assert text["As promised"].tolist() == ["no", "no", "no", "n/a", "n/a", "n/a"]
+    assert text["90% within"].tolist() == ["no", "no", "no", "n/a", "n/a", "n/a"]
     assert text["Coverage"].iloc[0] == "75.0%"
 
 
