@@ -133,8 +133,8 @@ def show_duplicates(dataset: Dataset, counts: DatasetSummary) -> None:
         ):
             st.metric(label, f"{value:,}", border=True, width=165)
     st.markdown(
-        ":gray[Copies never stand on both sides of a split: the one in train stays, the others "
-        "are set aside. A label conflict is a group whose labels contradict each other.]"
+        ":gray[Copies that are found never stand on both sides of a split: the one in train stays, "
+        "the others are set aside. A label conflict is a group whose labels contradict each other.]"
     )
     only_conflicts = counts.label_conflicts > 0 and st.toggle("Only label conflicts", value=True)
     if only_conflicts:
@@ -156,8 +156,9 @@ def show_split(dataset: Dataset, counts: DatasetSummary) -> None:
     st.altair_chart(charts.split_chart(dataset.faces))
     st.markdown(
         "A face's split is drawn from the content of its file and nothing else: it is the same "
-        "on every machine and does not move when files are added or removed. Train is for "
-        "learning, validation for choosing, test for the last word."
+        "on every machine, whatever files are added or removed. Only a copy of a face in another "
+        "split sets it aside. Train is for learning, validation for choosing, test for the last "
+        "word."
     )
     aside = counts.splits[SET_ASIDE]
     if aside:

@@ -8,6 +8,7 @@ import streamlit as st
 from agegender.config import GENDER_NAMES
 from agegender.dataset.dataset import Dataset
 from agegender.dataset.exclusion import (
+    change_exclusions,
     exclusions_file,
     exclusions_text,
     read_exclusions,
@@ -31,7 +32,8 @@ SUSPECTS_SHOWN = 24
 """On one sheet."""
 
 MARKS_KEY = "label_marks"
-"""In the session: the dataset folder, and the content hashes of the faces that are marked."""
+"""In the session: the dataset folder, and the content hashes of the faces that are marked
+now, and of those that were when the list was last read."""
 
 
 def show_label_quality(dataset: Dataset) -> None:
@@ -53,8 +55,8 @@ def show_label_quality(dataset: Dataset) -> None:
             f"By the backbone of: {shared.run_label(run)}. Where it was trained on these labels "
             "itself, as the shipped one was on UTKFace's, fewer wrong ones stand out."
         )
-        changed = dataset.folder.stat().st_mtime_ns
-        suspects = find_suspects((str(dataset.folder), changed, weights.sha256), dataset, weights)
+        key = (str(dataset.folder), dataset.labels_hash, weights.sha256)
+        suspects = find_suspects(key, dataset, weights)
         if suspects is None:
             # Not kept: another visitor, or the command, may check them at any time.
             find_suspects.clear()
@@ -112,7 +114,7 @@ def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
 
 def show_suspects(dataset: Dataset, suspects: pd.DataFrame) -> None:
     """Show a sheet of suspicious labels, and what can be done with the marked ones."""
-    marked = marks(dataset)
+    marked, _ = marks(dataset)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     head = left.segmented_control(
         "Label", ["both", *HEADS], default="both", required=True, format_func=str.capitalize
@@ -133,7 +135,7 @@ def show_suspects(dataset: Dataset, suspects: pd.DataFrame) -> None:
                 key = f"leave-out-{row.file}"
                 st.session_state[key] = row.sha256 in marked
                 st.checkbox("Leave out", key=key, on_change=toggle, args=(marked, row.sha256))
-    show_actions(dataset, suspects, set(shown["sha256"]), marked)
+    show_actions(dataset, suspects, set(shown["sha256"]))
 
 
 def show_labels(row: object) -> None:
@@ -147,14 +149,15 @@ def show_labels(row: object) -> None:
     st.caption(f"expected {expected}, {sure}")
 
 
-def marks(dataset: Dataset) -> set[str]:
-    """Return the marked faces of this session, at first those of the saved list."""
-    folder, marked = st.session_state.get(MARKS_KEY, (None, set()))
+def marks(dataset: Dataset) -> tuple[set[str], set[str]]:
+    """Return the faces marked in this session, at first those of the saved list, and these."""
+    folder, marked, saved = st.session_state.get(MARKS_KEY, (None, set(), set()))
     if folder != dataset.folder:
         path = exclusions_file(dataset.folder)
-        marked = set(read_exclusions(path)) if path.exists() else set()
-        st.session_state[MARKS_KEY] = (dataset.folder, marked)
-    return marked
+        saved = set(read_exclusions(path)) if path.exists() else set()
+        marked = set(saved)
+        st.session_state[MARKS_KEY] = (dataset.folder, marked, saved)
+    return marked, saved
 
 
 def toggle(marked: set[str], sha256: str) -> None:
@@ -162,14 +165,16 @@ def toggle(marked: set[str], sha256: str) -> None:
     marked.symmetric_difference_update({sha256})
 
 
-def show_actions(
-    dataset: Dataset, suspects: pd.DataFrame, shown: set[str], marked: set[str]
-) -> None:
+def show_actions(dataset: Dataset, suspects: pd.DataFrame, shown: set[str]) -> None:
     """Offer to mark the sheet, and to save or take away what is marked."""
-    listed = exclusions(suspects[suspects["sha256"].isin(marked)])
-    # Marked earlier, by another backbone's answers perhaps.
-    others = dataset.faces[dataset.faces["sha256"].isin(marked - set(listed["sha256"]))]
-    listed = pd.concat([listed, others[["file", "sha256"]].assign(reason="marked before")])
+    marked, saved = marks(dataset)
+    file = exclusions_file(dataset.folder)
+    # Only what this session has changed: another window may have saved marks as well.
+    listed = change_exclusions(
+        file,
+        added=exclusions(suspects[suspects["sha256"].isin(marked - saved)]),
+        removed=saved - marked,
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Mark this sheet", icon=":material/select_all:",
                   on_click=marked.update, args=(shown,))  # fmt: skip
@@ -184,7 +189,11 @@ def show_actions(
             disabled=listed.empty,
         )
         if st.button("Save for training", type="primary", icon=":material/save:"):
-            write_exclusions(listed, exclusions_file(dataset.folder))
+            write_exclusions(listed, file)
+            # In place, as the buttons and boxes on the page hold on to them.
+            for hashes in (marked, saved):
+                hashes.clear()
+                hashes.update(listed["sha256"])
             st.toast("Saved: choose it on the Training page.", icon=":material/check:")
     st.markdown(
         f"**{len(marked):,}** {'face is' if len(marked) == 1 else 'faces are'} marked. A list "

@@ -16,6 +16,9 @@ from agegender.errors import DatasetError
 from agegender.storage import storage_errors
 from pages import shared
 
+UTKFACE = "UTKFace"
+"""Name of its folder, and of its archive without endings."""
+
 
 def get_faces() -> None:
     """Offer the four ways to get faces."""
@@ -54,7 +57,7 @@ def get_download() -> None:
     )
     if st.button("Download UTKFace", type="primary", icon=":material/download:"):
         with taking_up("Fetching UTKFace") as on_progress:
-            use(fetch_dataset(free_folder("UTKFace"), on_progress=on_progress))
+            use(fetch_dataset(free_folder(UTKFACE), on_progress=on_progress))
     with st.expander("By hand"):
         st.markdown(MANUAL_WAY + ", or choose “Upload an archive” above.")
 
@@ -104,13 +107,19 @@ def taking_up(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def free_folder(name: str) -> Path:
-    """Return where new faces go: the usual folder, or another while that is in use."""
-    usual = default_dataset_dir()
-    try:
-        if not has_faces(usual):
-            return usual
-    except DatasetError:
-        pass  # It holds other things, and stays as it is.
+    """Return where new faces go.
+
+    Args:
+        name: UTKFace gets the usual folder, where every command looks for it, unless that
+            is in use; other faces must not pass for it.
+    """
+    if name.casefold() == UTKFACE.casefold():
+        usual = default_dataset_dir()
+        try:
+            if not has_faces(usual):
+                return usual
+        except DatasetError:
+            pass  # It holds other things, and stays as it is.
     folder = workspace_dir() / "datasets" / name
     number = 2
     while folder.exists():

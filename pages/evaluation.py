@@ -77,7 +77,7 @@ def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
 
 def evaluation_key(run: Run, dataset: Dataset, split: str, limit: int | None) -> tuple[object, ...]:
     """Return all that the figures depend on."""
-    return (run.id, run.changed_ns, str(dataset.folder), dataset.split_hash, split, limit)
+    return (run.id, run.changed_ns, str(dataset.folder), dataset.labels_hash, split, limit)
 
 
 def predictions_of(

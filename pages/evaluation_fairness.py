@@ -45,7 +45,7 @@ def quick_validation(run: Run, dataset: Dataset) -> pd.DataFrame | None:
     Only if that takes no time, as it does where the features of these faces are
     kept from a training; None otherwise.
     """
-    key = (run.id, run.changed_ns, str(dataset.folder), dataset.split_hash)
+    key = (run.id, run.changed_ns, str(dataset.folder), dataset.labels_hash)
     kept = st.session_state.get("evaluation_validation")
     if kept is not None and kept[0] == key:
         return kept[1]

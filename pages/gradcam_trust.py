@@ -50,7 +50,7 @@ def show_trust(run: Run) -> None:
                 shared.progress("Faces, then destroyed networks", stop=True) as on_progress,
             ):
                 check = measure_heatmaps(run, dataset, SPLIT, on_progress=on_progress)
-        key = (str(run.folder), run.changed_ns, str(folder), dataset.split_hash, len(check.faces))
+        key = (str(run.folder), run.changed_ns, str(folder), dataset.labels_hash, len(check.faces))
         show(key, run.weights().spec.crop, check)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
+from agegender.config import default_dataset_dir
 from agegender.training.run import Run
 from agegender.training.runs import default_run, find_run
 
@@ -26,6 +28,27 @@ def choose_run(run_id: str | None) -> Run:
         AgeGenderError: If there is none.
     """
     return default_run() if run_id is None else find_run(run_id)
+
+
+DATASET_HELP = (
+    "folder of labelled faces (default: the one that your run was trained on if it is there, "
+    f"else {default_dataset_dir()})"
+)
+
+
+def dataset_folder(run: Run, named: Path | None) -> Path:
+    """Return the folder of faces for a run: the one named, else its own, else the usual one.
+
+    Args:
+        run: The shipped run's own folder was on another computer.
+        named: What the user asked for; None to choose, and say what was chosen.
+    """
+    if named is not None:
+        return named
+    own = Path(run.config.dataset)
+    folder = own if own.is_dir() and not run.is_shipped else default_dataset_dir()
+    print(f"note: the faces are those of {folder}", file=sys.stderr)
+    return folder
 
 
 def positive(text: str) -> int:

@@ -8,9 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agegender.commands.choice import add_run_option, choose_run, positive, tell_worth
+from agegender.commands.choice import (
+    DATASET_HELP,
+    add_run_option,
+    choose_run,
+    dataset_folder,
+    positive,
+    tell_worth,
+)
 from agegender.commands.progress import progress_bar
-from agegender.config import SEED, default_dataset_dir
+from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation.predictions import SPLITS, count_unreadable, find_seen, predict_faces
 from agegender.training.run import Run
@@ -74,8 +81,7 @@ def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
         "--dataset",
         type=Path,
         metavar="FOLDER",
-        help="folder of labelled faces (default: the one that the run was trained on if it is "
-        f"there, else {default_dataset_dir()})",
+        help=DATASET_HELP,
     )
     parser.add_argument(
         "--split", choices=SPLITS, default=split, help="which faces (default: %(default)s)"
@@ -112,10 +118,7 @@ def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
     """
     chosen = choose_run(args.run_id)
     tell_worth(chosen)
-    folder = args.dataset
-    if folder is None:
-        trained_on = Path(chosen.config.dataset)
-        folder = trained_on if trained_on.is_dir() else default_dataset_dir()
+    folder = dataset_folder(chosen, args.dataset)
     with progress_bar("reading") as on_progress:
         dataset = open_dataset(folder, on_progress=on_progress)
     if dataset.is_demo:

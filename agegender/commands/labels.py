@@ -6,9 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from agegender.commands.choice import add_run_option, choose_run, positive
+from agegender.commands.choice import (
+    DATASET_HELP,
+    add_run_option,
+    choose_run,
+    dataset_folder,
+    positive,
+)
 from agegender.commands.progress import progress_bar
-from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.dataset.exclusion import write_exclusions
 from agegender.label_quality.out_of_fold import predict_out_of_fold
@@ -26,9 +31,7 @@ def add_parser(subparsers: Any) -> None:
             "The list is a proposal: look at the faces before leaving them out."
         ),
     )
-    parser.add_argument(
-        "--dataset", type=Path, default=default_dataset_dir(), help="folder of faces (%(default)s)"
-    )
+    parser.add_argument("--dataset", type=Path, metavar="FOLDER", help=DATASET_HELP)
     add_run_option(parser)
     parser.add_argument(
         "--top", type=positive, default=100, metavar="N", help="list so many (%(default)s)"
@@ -41,9 +44,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the most suspicious labels, and write them as an exclusion list if asked to."""
-    weights = choose_run(args.run_id).chosen_weights()
+    chosen = choose_run(args.run_id)
+    weights = chosen.chosen_weights()
     with progress_bar("reading") as on_progress:
-        dataset = open_dataset(args.dataset, on_progress=on_progress)
+        dataset = open_dataset(dataset_folder(chosen, args.dataset), on_progress=on_progress)
     with progress_bar("features") as on_faces, progress_bar("heads") as on_epochs:
         answers = predict_out_of_fold(dataset, weights, on_faces=on_faces, on_epochs=on_epochs)
     suspects = exclusions(rank_labels(answers).head(args.top))

@@ -77,6 +77,14 @@ class Dataset:
         """SHA-256 of which picture is in which split, whatever the file names."""
         return _digest((self.faces["sha256"] + ":" + self.faces["split"]).sort_values())
 
+    @cached_property
+    def labels_hash(self) -> str:
+        """SHA-256 of all that figures depend on: pictures, their labels, split and names."""
+        columns = ["file", "sha256", "split", "age", "gender", "race"]
+        # A surrogate stands for a byte of a name that is no UTF-8.
+        rows = self.faces[columns].to_csv(index=False).encode(errors="surrogateescape")
+        return hashlib.sha256(rows).hexdigest()
+
     def path(self, file: str) -> Path:
         """Return where a face's file is."""
         return self.folder / file

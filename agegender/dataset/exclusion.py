@@ -7,6 +7,7 @@ are; exact copies of a listed picture go with it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +58,27 @@ def write_exclusions(faces: pd.DataFrame, path: Path) -> None:
     write_text(path, exclusions_text(faces))
 
 
+def change_exclusions(path: Path, *, added: pd.DataFrame, removed: Collection[str]) -> pd.DataFrame:
+    """Return a saved list with changes, whatever others have put there in the meantime.
+
+    Args:
+        path: The CSV file, which need not be there yet.
+        added: Faces to list as well, with `COLUMNS`.
+        removed: SHA-256 of faces that are to be listed no more.
+
+    Returns:
+        The new list, with `COLUMNS`.
+
+    Raises:
+        DatasetError: If the file cannot be read, or holds something else.
+    """
+    if not path.exists():
+        return added[list(COLUMNS)]
+    earlier = _read(path).reindex(columns=list(COLUMNS), fill_value="")
+    kept = earlier[~earlier["sha256"].isin({*removed, *added["sha256"]})]
+    return pd.concat([kept, added[list(COLUMNS)]], ignore_index=True)
+
+
 def read_exclusions(path: Path) -> frozenset[str]:
     """Read which pictures a list names.
 
@@ -69,8 +91,15 @@ def read_exclusions(path: Path) -> frozenset[str]:
     Raises:
         DatasetError: If it cannot be read, or holds something else.
     """
+    return frozenset(_read(path)["sha256"])
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read a list as text."""
     try:
-        table = pd.read_csv(path, dtype="str", usecols=["sha256"], keep_default_na=False)
+        table = pd.read_csv(path, dtype="str", keep_default_na=False)
+        if "sha256" not in table:
+            raise ValueError("it has no column sha256")
     # What pandas raises on text that is no such table is a ValueError.
     except (OSError, ValueError) as error:
         reason = (error.strerror or error) if isinstance(error, OSError) else error
@@ -85,7 +114,7 @@ def read_exclusions(path: Path) -> frozenset[str]:
             f"The exclusion list {path} is not one: {wrong.iloc[0]!r} in row "
             f"{wrong.index[0] + 1} is no SHA-256 of 64 hexadecimal digits."
         )
-    return frozenset(hashes)
+    return table.assign(sha256=hashes)
 
 
 def leave_out(faces: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -1,9 +1,10 @@
 """The one split into train, validation and test.
 
 An image's split is drawn by its own content and nothing else, so it is the
-same on every machine, in every order, and does not move when files come or
-go. Near duplicates that were drawn into different splits are then set aside
-(see `duplicates`), so that no face stands on both sides.
+same on every machine, in every order, whatever files come or go. Near duplicates
+that were drawn into different splits are then set aside (see `duplicates`), so that
+none that is found stands on both sides: what is set aside does depend on the files,
+and a face comes back when its copy goes.
 
 Validation has two halves, drawn likewise: *calibration* is used for nothing but
 the promises about uncertainty, *selection* for every other choice of a training.

@@ -133,8 +133,9 @@ def test_a_folder_on_this_computer_is_used_and_remembered(
     assert str(folder) in text_of(open_page("dataset"))
 
 
+@pytest.mark.parametrize("name", ["UTKFace.zip", "family.zip"])
 def test_an_uploaded_archive_is_unpacked(
-    open_page: OpenPage, make_faces: Callable[..., Path]
+    open_page: OpenPage, make_faces: Callable[..., Path], workspace: Path, name: str
 ) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -142,11 +143,15 @@ def test_an_uploaded_archive_is_unpacked(
             archive.write(path, path.name)
     at = open_page("dataset")
     choose_way(at, "upload")
-    at.file_uploader[0].set_value(("faces.zip", buffer.getvalue(), "application/zip")).run()
+    at.file_uploader[0].set_value((name, buffer.getvalue(), "application/zip")).run()
     at.button[0].click().run()
     assert not at.exception
     assert not at.error
-    assert str(default_dataset_dir()) in text_of(at)
+    # Other faces must not pass for UTKFace.
+    usual = default_dataset_dir()
+    folder = usual if name == "UTKFace.zip" else workspace / "datasets" / "family"
+    assert str(folder) in text_of(at)
+    assert usual.exists() == (folder == usual)
     assert not list(default_dataset_dir().parent.glob("workspace/.upload-*"))
 
 

@@ -10,7 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
 from agegender.dataset.dataset import open_dataset
-from agegender.dataset.exclusion import exclusions_dir, read_exclusions
+from agegender.dataset.exclusion import (
+    change_exclusions,
+    exclusions_dir,
+    read_exclusions,
+    write_exclusions,
+)
 from agegender.training.config import TrainConfig
 from agegender.training.run import Run
 from tests.pages.conftest import text_of
@@ -85,6 +90,22 @@ def test_marked_labels_are_saved_and_left_out_of_the_next_training(
     assert all(box.value for box in at.checkbox)
     press(at, "Unmark all")
     assert not any(box.value for box in at.checkbox)
+    # What another window has saved in the meantime stays, and the reasons with it.
+    other = pd.DataFrame([{"file": "x", "sha256": "0" * 64, "reason": "blurred"}])
+    write_exclusions(change_exclusions(path, added=other, removed=()), path)
+    at.checkbox[1].check().run()
+    press(at, "Save for training")
+    second = (
+        open_dataset(demo_dataset_dir())
+        .faces.set_index("file")
+        .loc[at.checkbox[1].key.removeprefix("leave-out-"), "sha256"]
+    )
+    assert read_exclusions(path) == {"0" * 64, second}
+    assert "blurred" in path.read_text()
+    at.checkbox[0].check().run()
+    at.checkbox[1].uncheck().run()
+    press(at, "Save for training")
+    assert read_exclusions(path) == {"0" * 64, suspect["sha256"]}
     # Another visit finds what was saved, and nothing is computed anew.
     again = open_page("dataset")
     assert again.checkbox[0].value
