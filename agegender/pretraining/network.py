@@ -4,8 +4,8 @@ It learns the distribution of ages (label distribution learning: Gao et al.,
 "Deep Label Distribution Learning with Label Ambiguity", IEEE TIP 2017; with the
 L1 loss of the mean as in Gao et al., "Age Estimation Using Expectation of Label
 Distribution Learning", IJCAI 2018), gender and race group together; where a stage
-shows each face twice, the two mean ages are to agree. The heads are thrown away
-afterwards.
+shows each face twice, the two mean ages are to agree, and the two rows of features.
+The heads are thrown away afterwards.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ from agegender.pretraining.recipe import Recipe
 
 AGE_CLASSES = 101
 """Ages 0..100; older labels count as 100."""
+
+PAIRED = ("agreement", "steadiness")
+"""Outputs whose losses compare the two views of a face."""
+
+LEAST_VARIANCE = 0.01
+"""Of a feature that counts in full, beside the mean of all features' variances."""
 
 
 def precision_policy() -> str:
@@ -55,8 +61,8 @@ def build_network(recipe: Recipe) -> Any:
 
     Returns:
         A `keras.Model` from RGB 0..255 to `age` (probabilities of the ages
-        0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5), and to
-        `agreement`, which is `age` again.
+        0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5); to
+        `agreement`, which is `age` again; and to `steadiness`, the features (batch, 2048).
 
     Raises:
         RunError: If the recipe freezes layers that do not exist.
@@ -88,6 +94,9 @@ def build_network(recipe: Recipe) -> Any:
     }
     # The same answer under a second name, for a loss of its own.
     outputs["agreement"] = outputs["age"]
+    outputs["steadiness"] = keras.layers.Identity(dtype="float32", name="steadiness")(
+        backbone.output
+    )
     return keras.Model(backbone.input, outputs, name="pretraining")
 
 
@@ -166,6 +175,31 @@ def disagreement(_: Any, y_pred: Any) -> Any:
     return ops.abs(mean - ops.roll(mean, ops.shape(mean)[0] // 2))
 
 
+def unsteadiness(_: Any, y_pred: Any) -> Any:
+    """Return how far apart the features of a face's two views are, beside those of others.
+
+    1 less the correlation of each feature over the faces of the batch, which is the
+    diagonal of Barlow Twins (Zbontar et al., ICML 2021), to the first power. Features of
+    any scale cost the same, so that they cannot become steady by shrinking.
+
+    Args:
+        _: No label is needed.
+        y_pred: Features, shape (batch, 2048), in the order of `disagreement`.
+
+    Returns:
+        About 0 (the same) to 1 (as if of other faces), shape (batch,); their mean counts.
+    """
+    from keras import config, ops
+
+    centred = y_pred - ops.mean(y_pred, axis=0, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=0, keepdims=True)
+    # A feature that hardly responds to any face counts less.
+    least = LEAST_VARIANCE * ops.mean(variance) + config.epsilon()
+    scaled = centred / ops.sqrt(variance + least)
+    other = ops.roll(scaled, ops.shape(scaled)[0] // 2, axis=0)
+    return 0.5 * ops.mean(ops.square(scaled - other), axis=-1)
+
+
 def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]) -> None:
     """Attach the optimizer, its learning rates and the losses."""
     import keras
@@ -196,11 +230,13 @@ def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
             "gender": "sparse_categorical_crossentropy",
             "race": "sparse_categorical_crossentropy",
             "agreement": disagreement,
+            "steadiness": unsteadiness,
         },
         "loss_weights": {
             "age": 1.0,
             "gender": recipe.gender_weight,
             "race": recipe.race_weight,
             "agreement": recipe.agreement_weight,
+            "steadiness": recipe.steadiness_weight,
         },
     }

@@ -12,7 +12,7 @@ import numpy as np
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.pretraining.augmentation import augment
-from agegender.pretraining.network import AGE_CLASSES
+from agegender.pretraining.network import AGE_CLASSES, PAIRED
 from agegender.pretraining.recipe import Epoch
 from agegender.storage import replacing
 
@@ -71,7 +71,7 @@ def batches(
         (RGB float32 (batch, size, size, 3), labels, sample weights); the
         weight of an unknown label is 0. With two views a batch is one view of
         some faces, then the other view of the same in the same order; with
-        one, the weight of `agreement` is 0.
+        one, the weight of the outputs in `PAIRED` is 0.
     """
     stage = epoch.stage
     faces = stage.batch_size // stage.views
@@ -95,7 +95,8 @@ def batches(
         )
         labels, weights = labels_of(samples.iloc[rows])
         weights["age"] *= age_weights[rows]
-        weights["agreement"] = np.full(len(rows), stage.views > 1, "float32")
+        for name in PAIRED:
+            weights[name] = np.full(len(rows), stage.views > 1, "float32")
         yield images.astype("float32"), labels, weights
 
 
@@ -109,7 +110,7 @@ def labels_of(
 
     Returns:
         Labels, shape (n, 1), and sample weights, shape (n,), by output; the
-        weight of an unknown label is 0, and so is that of `agreement`.
+        weight of an unknown label is 0, and so is that of the outputs in `PAIRED`.
     """
     labels, weights = {}, {}
     for name in ("age", "gender", "race"):
@@ -117,8 +118,9 @@ def labels_of(
         known = ~np.isnan(values) & (values >= 0)
         labels[name] = np.where(known, values, 0)[:, None].astype("float32")
         weights[name] = known.astype("float32")
-    labels["agreement"] = np.zeros((len(samples), 1), "float32")
-    weights["agreement"] = np.zeros(len(samples), "float32")
+    for name in PAIRED:
+        labels[name] = np.zeros((len(samples), 1), "float32")
+        weights[name] = np.zeros(len(samples), "float32")
     return labels, weights
 
 

@@ -66,6 +66,8 @@ class Recipe:
         agreement_weight: Weight of the difference between the mean ages of two
             views of a face, per year; counts in stages with two, of which the
             shipped weights had none.
+        steadiness_weight: Weight of the features' difference between two views
+            (`network.unsteadiness`), counted likewise.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
         frozen: Beginnings of the names of layers that keep the weights that they
@@ -83,6 +85,7 @@ class Recipe:
     age_sigma_years: float = 2.5
     age_l1_weight: float = 0.1
     agreement_weight: float = 0.2
+    steadiness_weight: float = 0.0
     gender_weight: float = 2.0
     race_weight: float = 0.5
     frozen: tuple[str, ...] = ()

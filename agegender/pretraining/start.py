@@ -67,7 +67,7 @@ def start_from(
     inputs = keras.Input(features.shape[1:])
     # The network's own layers: fitting these is fitting those.
     outputs = {name: network.get_layer(name)(inputs) for name in ("age", "gender", "race")}
-    outputs["agreement"] = outputs["age"]
+    outputs |= {"agreement": outputs["age"], "steadiness": inputs}
     heads = keras.Model(inputs, outputs)
     heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=False)
     labels, weights = labels_of(samples.iloc[rows])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from agegender.pretraining import network as module
 from agegender.pretraining.network import (
     AGE_CLASSES,
+    PAIRED,
     age_loss,
     compile_network,
     disagreement,
+    unsteadiness,
 )
 from agegender.pretraining.recipe import Recipe
 
@@ -58,6 +61,22 @@ def test_disagreement_compares_the_two_views_of_each_face() -> None:
     assert years == pytest.approx([3, 2, 3, 2], abs=1e-2)
 
 
+def test_unsteadiness_compares_the_features_of_each_face_with_those_of_others() -> None:
+    rng = np.random.default_rng(0)
+    faces, others = rng.normal(size=(2, 500, 16)).astype("float32")
+
+    def mean(first: Any, second: Any) -> float:
+        return float(np.mean(unsteadiness(None, np.concatenate([first, second]))))
+
+    assert mean(faces, faces) == pytest.approx(0, abs=1e-6)
+    assert mean(faces, others) == pytest.approx(1, abs=0.03)
+    half = mean(faces, faces + others)
+    assert 0.2 < half < 0.4
+    # Features cannot become steady by shrinking, nor by being the same for everybody.
+    assert mean(faces / 100, (faces + others) / 100) == pytest.approx(half, rel=0.02)
+    assert mean(np.zeros_like(faces), np.zeros_like(faces)) == 0
+
+
 def test_agreement_counts_only_where_its_weight_says_so() -> None:
     import keras
 
@@ -67,16 +86,20 @@ def test_agreement_counts_only_where_its_weight_says_so() -> None:
         name: keras.layers.Dense(count, activation="softmax")(pooled)
         for name, count in (("age", AGE_CLASSES), ("gender", 2), ("race", 5))
     }
-    network = keras.Model(inputs, {**outputs, "agreement": outputs["age"]})
-    compile_network(network, RECIPE, [(0, 1e-6), (10, 1e-6)])
+    network = keras.Model(inputs, {**outputs, "agreement": outputs["age"], "steadiness": pooled})
+    recipe = replace(RECIPE, steadiness_weight=3.0)
+    compile_network(network, recipe, [(0, 1e-6), (10, 1e-6)])
     images = np.random.default_rng(0).normal(size=(4, 4, 4, 3)).astype("float32")
-    labels = {name: np.zeros((4, 1)) for name in ("age", "gender", "race", "agreement")}
+    labels = {name: np.zeros((4, 1)) for name in outputs | dict.fromkeys(PAIRED)}
     weights = {name: np.ones(4, "float32") for name in labels}
     with_agreement = float(network.test_on_batch(images, labels, weights)[0])
-    weights["agreement"][:] = 0
+    for name in PAIRED:
+        weights[name][:] = 0
     without = float(network.test_on_batch(images, labels, weights)[0])
-    years = disagreement(None, np.asarray(network(images, training=False)["age"]))
-    extra = RECIPE.agreement_weight * float(np.mean(years))
+    answers = network(images, training=False)
+    years = np.mean(disagreement(None, np.asarray(answers["age"])))
+    share = np.mean(unsteadiness(None, np.asarray(answers["steadiness"])))
+    extra = recipe.agreement_weight * float(years) + 3.0 * float(share)
     assert extra > 1e-4
     assert with_agreement - without == pytest.approx(extra, rel=0.05)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agegender.pretraining.network import PAIRED
 from agegender.pretraining.pixels import MOST_AGE_WEIGHT, balancing_weights, batches
 from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
 
@@ -58,7 +59,7 @@ def test_two_views_are_the_same_faces_in_the_same_order_changed_differently() ->
         first, second = np.split(labels["age"][:, 0], 2)
         assert first.tolist() == second.tolist()
         assert (np.abs(images[:4] - images[4:]).max(axis=(1, 2, 3)) > 0).all()
-        assert weights["agreement"].tolist() == [1.0] * 8
+        assert all(weights[name].tolist() == [1.0] * 8 for name in PAIRED)
         ages += first.tolist()
     assert sorted(ages) == samples["age"].tolist()
 
@@ -67,4 +68,4 @@ def test_one_view_has_none_to_agree_with() -> None:
     samples = pd.DataFrame({"source": ["utkface"] * 8, "age": 30.0, "gender": 0, "race": -1})
     [epoch] = plan_epochs(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),)), samples["source"])
     [(_, _, weights)] = batches(samples, np.zeros((8, 32, 32, 3), np.uint8), epoch, seed=1)
-    assert weights["agreement"].tolist() == [0.0] * 8
+    assert all(weights[name].tolist() == [0.0] * 8 for name in PAIRED)
