@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -52,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed with one sentence on stderr, 130
         stopped with Ctrl-C. Misuse exits with 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal cannot show must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     return exit_code(lambda: int(args.run(args)))
 

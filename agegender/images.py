@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import zlib
@@ -31,8 +32,8 @@ _ORIENTATION_TAG = 0x0112
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
 
 pillow_heif.register_heif_opener()
-# Pillow would warn from three quarters of our own limit on.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Pillow would warn from its own limit on, in words of its own; `_check_size` refuses anyway.
+Image.MAX_IMAGE_PIXELS = None
 
 
 def read_image(source: Path | bytes, *, name: str | None = None) -> NDArray[np.uint8]:
@@ -60,10 +61,6 @@ def read_image(source: Path | bytes, *, name: str | None = None) -> NDArray[np.u
         with Image.open(file, formats=FORMATS) as image:
             _check_size(image, name)
             return _to_rgb(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InvalidImageError(
-            f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller."
-        ) from error
     except UnidentifiedImageError as error:
         if _is_empty(source):
             raise InvalidImageError(f"{name}: the file is empty; choose another.") from error
@@ -73,14 +70,14 @@ def read_image(source: Path | bytes, *, name: str | None = None) -> NDArray[np.u
     except FileNotFoundError as error:
         raise InvalidImageError(f"{name}: there is no such file; check the path.") from error
     except (PermissionError, IsADirectoryError) as error:
-        raise InvalidImageError(
-            f"{name}: cannot be opened ({error.strerror}); choose a file that can be read."
-        ) from error
+        raise _cannot_open(name, error) from error
     except MemoryError as error:
         raise InvalidImageError(
             f"{name}: needs more memory than there is; make it smaller."
         ) from error
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise _cannot_open(name, error) from error
         raise InvalidImageError(
             f"{name}: the picture is damaged or cut short ({error}); use a whole copy of it."
         ) from error
@@ -91,6 +88,12 @@ def picture_suffixes() -> frozenset[str]:
     """Return the file name endings of the formats that are read, as ".jpg"."""
     extensions = {**Image.registered_extensions(), ".mpo": "JPEG"}
     return frozenset(suffix for suffix, known in extensions.items() if known in FORMATS)
+
+
+def _cannot_open(name: str, error: OSError) -> InvalidImageError:
+    return InvalidImageError(
+        f"{name}: cannot be opened ({error.strerror}); choose a file that can be read."
+    )
 
 
 def _is_empty(source: Path | bytes) -> bool:

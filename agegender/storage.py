@@ -35,6 +35,8 @@ _REASONS = {
     errno.EROFS: f"the file system is read-only; {_ELSEWHERE}",
     errno.EACCES: f"permission denied; {_ELSEWHERE}",
     errno.EPERM: f"the system does not permit it; {_ELSEWHERE}",
+    errno.ENOENT: f"there is no such place; {_ELSEWHERE}",
+    errno.ELOOP: f"its links lead in a circle; {_ELSEWHERE}",
     errno.EEXIST: f"a file stands where a folder is needed; {_ELSEWHERE}",
     errno.ENOTDIR: f"a file stands where a folder is needed; {_ELSEWHERE}",
     errno.EISDIR: "there is a folder of that name; choose another name",

@@ -190,6 +190,13 @@ def png_without_pixels(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+def test_links_in_a_circle_and_long_names_are_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", tmp_path / ("x" * 300 + ".png")):
+        with pytest.raises(InvalidImageError, match="cannot be opened"):
+            read_image(path)
+
+
 @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (13_000, 10_000)])
 def test_too_many_pixels_are_refused_before_decoding(width: int, height: int) -> None:
     with pytest.raises(InvalidImageError, match="120 megapixels"):

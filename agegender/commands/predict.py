@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `predict` and `explain` have in common: which photos, which model."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a photo, a folder or a ZIP"
+        "paths", nargs="+", type=_named_path, metavar="PATH", help="a photo, a folder or a ZIP"
     )
     parser.add_argument(
         "--crops",
@@ -91,6 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take each picture as the crop of one face, as in UTKFace, and look for none",
     )
     add_run_option(parser)
+
+
+def _named_path(text: str) -> Path:
+    """Read a path; an empty one, as of an unset variable, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is empty; name a photo, a folder or a ZIP")
+    return Path(text)
 
 
 def open_predictor(run_id: str | None) -> tuple[Run, Predictor]:

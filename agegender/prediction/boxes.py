@@ -49,19 +49,20 @@ class Box(NamedTuple):
     score: float
 
 
-def find_boxes(image: NDArray[np.uint8]) -> list[Box]:
-    """Find large and small faces in a photo that is more or less upright.
+def find_boxes(image: NDArray[np.uint8], *, quarter_turns: int = 0) -> list[Box]:
+    """Find large and small faces in a photo that is more or less upright when turned.
 
     Args:
         image: RGB pixels, uint8, shape (height, width, 3).
+        quarter_turns: As for `np.rot90`, counter-clockwise.
 
     Returns:
-        Boxes in pixels of the photo, best first, none twice. They may reach
-        beyond the photo's edge, and weak ones may be no faces.
+        Boxes in pixels of the photo as it was given, best first, none twice. They may
+        reach beyond the photo's edge, and weak ones may be no faces.
     """
-    found = _search(image, COARSE_SIDE)
+    found = _search(image, COARSE_SIDE, quarter_turns)
     if max(image.shape[:2]) > COARSE_SIDE:
-        found += _search(image, FINE_SIDE)
+        found += _search(image, FINE_SIDE, quarter_turns)
     return without_repeats(found)
 
 
@@ -74,20 +75,8 @@ def find_turned_boxes(image: NDArray[np.uint8]) -> list[Box]:
     Returns:
         As from `find_boxes`, in pixels of the photo as it was given.
     """
-    small, scale = shrink(image, COARSE_SIDE)
-    found = []
-    for quarter_turns in range(4):
-        turned = np.rot90(small, quarter_turns)
-        boxes = _search(turned, COARSE_SIDE)
-        width, height = turned.shape[1], turned.shape[0]
-        for _ in range(quarter_turns):
-            boxes = [_turn_back(box, height) for box in boxes]
-            width, height = height, width
-        found += boxes
-    return [
-        Box(x / scale, y / scale, width / scale, height / scale, score)
-        for x, y, width, height, score in without_repeats(found)
-    ]
+    turns = (_search(image, COARSE_SIDE, quarter_turns) for quarter_turns in range(4))
+    return without_repeats([box for found in turns for box in found])
 
 
 def _turn_back(box: Box, height: int) -> Box:
@@ -174,16 +163,23 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-def _search(image: NDArray[np.uint8], longest_side: int) -> list[Box]:
-    """Find faces in a copy shrunk to a longest side; boxes in the photo's pixels."""
-    image, scale = shrink(image, longest_side)
+def _search(image: NDArray[np.uint8], longest_side: int, quarter_turns: int) -> list[Box]:
+    """Find faces in a copy, shrunk to a longest side and turned; boxes in the photo's pixels."""
+    small, scale = shrink(image, longest_side)
+    turned = np.rot90(small, quarter_turns)
     found = []
-    for top in _tile_starts(image.shape[0]):
-        for left in _tile_starts(image.shape[1]):
-            for box in detect(image[top : top + TILE, left : left + TILE]):
-                x, y = (box.x + left) / scale, (box.y + top) / scale
-                found.append(Box(x, y, box.width / scale, box.height / scale, box.score))
-    return found
+    for top in _tile_starts(turned.shape[0]):
+        for left in _tile_starts(turned.shape[1]):
+            for box in detect(turned[top : top + TILE, left : left + TILE]):
+                found.append(box._replace(x=box.x + left, y=box.y + top))
+    width, height = turned.shape[1], turned.shape[0]
+    for _ in range(quarter_turns):
+        found = [_turn_back(box, height) for box in found]
+        width, height = height, width
+    return [
+        Box(x / scale, y / scale, width / scale, height / scale, score)
+        for x, y, width, height, score in found
+    ]
 
 
 def _tile_starts(length: int) -> range:

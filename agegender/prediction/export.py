@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zipfile
@@ -21,7 +22,14 @@ from agegender.model.answer import average_views, probability_of_female
 from agegender.prediction.drawing import draw_answers
 from agegender.prediction.photos import FaceAnswer, PhotoAnswer, predict_photo
 from agegender.prediction.predictor import Predictor
-from agegender.prediction.tables import Row, read_csv, table_bytes, table_rows, write_table
+from agegender.prediction.tables import (
+    Row,
+    check_replaceable,
+    read_csv,
+    table_bytes,
+    table_rows,
+    write_table,
+)
 from agegender.prediction.words import UNSURE_BELOW, describe
 from agegender.storage import replacing
 from agegender.uncertainty.temperature import scale_probability
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
 
 FIGURE_DPI = 120
 JPEG_QUALITY = 90
+
+_LONGEST_NAME = 60
+"""Letters of a photo's name that its folder gets; what is longer is told apart by a hash."""
 
 _OWN_FILES = re.compile(r"photo\.jpg|\d+-(face|figure|\w+-(heatmap|overlay))\.png")
 
@@ -170,7 +181,7 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
             replace other files.
     """
     table = folder / "predictions.csv"
-    earlier = read_csv(table) if table.exists() else []
+    check_replaceable(table)
     rows: list[Row] = []
     names = _Names()
     for item in explained:
@@ -183,6 +194,8 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
                     (part / name).write_bytes(data)
         rows += table_rows(item.answer)
         yield item.answer
+    # Read at the end, as another process may have written rows in the meantime.
+    earlier = read_csv(table) if table.exists() else []
     answered = {row["file"] for row in rows}
     write_table([row for row in earlier if row["file"] not in answered] + rows, table)
 
@@ -289,7 +302,9 @@ class _Names:
         # With its folders, as a later call may bring a photo of the same name from another one.
         # Only letters, digits and a few signs: no name leads out of the folder.
         path = PurePosixPath(file)
-        stem = re.sub(r"[^\w-]+", "-", str(path.parent / path.stem)).strip("-")[-60:] or "picture"
+        stem = re.sub(r"[^\w-]+", "-", str(path.parent / path.stem)).strip("-") or "picture"
+        if len(stem) > _LONGEST_NAME:
+            stem = f"{stem[-_LONGEST_NAME:]}-{hashlib.sha256(file.encode()).hexdigest()[:6]}"
         name, number = stem, 1
         # Some file systems take "A" and "a" for the same.
         while name.casefold() in self._used:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, Never
+from unicodedata import category
 
 from agegender.errors import InvalidImageError
 from agegender.images import picture_suffixes, read_image
@@ -34,6 +35,10 @@ MAX_ARCHIVE_BYTES = 50_000_000_000
 
 MAX_ARCHIVE_FILES = 200_000
 """Files that one archive may list."""
+
+_UNFIT = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of what would break a line of a table: control characters, halves of
+pairs, and separators of lines."""
 
 _ZIP_START = b"PK\x03\x04"
 _EMPTY_ZIP_START = b"PK\x05\x06"
@@ -118,7 +123,14 @@ def _in_folder(folder: Path) -> Iterator[_Entry]:
     """Find the pictures and those in archives below a folder, in sorted order."""
     empty = True
     refused: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=refused.append):
+    visited: set[tuple[int, int]] = set()
+    for parent, folders, files in os.walk(folder, onerror=refused.append, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in visited:
+            # A link to a folder that has been read, perhaps to one that holds it.
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in sorted(files):
             path = Path(parent, name)
@@ -205,7 +217,8 @@ def _read_member(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
             zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
             NotImplementedError,
         ) as error:  # fmt: skip
-            reason = f"{name}: cannot be unpacked ({error}); pack the ZIP again."
+            why = str(error) or "it ends too early"
+            reason = f"{name}: cannot be unpacked ({why}); pack the ZIP again."
         else:
             return read_image(data, name=name)
     raise InvalidImageError(reason)
@@ -246,4 +259,5 @@ def _printable(name: str) -> str:
     """Make any file name fit for a line of a table in UTF-8."""
     text = name.encode("utf-8", "replace" if name.isascii() else "surrogateescape")
     decoded = text.decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in decoded)
+    # Other spaces and joiners are parts of names, by which the file must be found again.
+    return "".join("\ufffd" if category(letter) in _UNFIT else letter for letter in decoded)

@@ -39,6 +39,8 @@ COLUMNS = tuple(_KINDS)
 in pixels; ages are in years, with the ends of the 90% interval; `flags` are parted
 by commas; `reason` says why there is no answer."""
 
+_LONGEST_LINE_BYTES = 65_536
+
 _PARQUET_ROWS = 1000
 """Rows that are written to Parquet at a time."""
 
@@ -87,6 +89,42 @@ def write_table(rows: Iterable[Row], path: Path) -> None:
     write = _writer(path.suffix)
     with replacing(path) as part, part.open("wb") as file:
         write(rows, file)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse to write a table over anything but a table.
+
+    Args:
+        path: As for `write_table`; it need not be there.
+
+    Raises:
+        StorageError: If something else is there, or it cannot be read.
+    """
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder; name a file to write the table to.")
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        with storage_errors(path), path.open("rb") as file:
+            columns = _read_columns(file, path.suffix.lower())
+    except (ValueError, AttributeError):
+        columns = ()
+    if tuple(columns) != COLUMNS:
+        raise StorageError(
+            f"{path} would be replaced, but is not a table of answers; name another file."
+        )
+
+
+def _read_columns(file: BinaryIO, suffix: str) -> Iterable[str]:
+    """Return the columns of a table by its beginning, or raise ValueError."""
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return list(pq.read_schema(file).names)
+    line = file.readline(_LONGEST_LINE_BYTES).decode()
+    if suffix == ".jsonl":
+        return list(json.loads(line).keys())
+    return line.rstrip("\n").split(",")
 
 
 def read_csv(path: Path) -> list[Row]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from agegender.errors import StorageError
-from agegender.prediction.tables import Row, table_rows, write_table
+from agegender.prediction.tables import Row, check_replaceable, table_rows, write_table
 from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -134,10 +134,12 @@ def open_unfinished(path: Path, settings: Mapping[str, Any]) -> Iterator[Unfinis
         The table. Without `write_table` everything is kept for the next call.
 
     Raises:
-        StorageError: If the disk refuses, another process writes this table, or
-            what is left of it was made with other settings.
+        StorageError: If the disk refuses, another process writes this table,
+            what is left of it was made with other settings, or the table would
+            replace something else.
     """
     table = UnfinishedTable(path, settings)
+    check_replaceable(path)
     with storage_errors(table.folder):
         table.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(table.folder / _LOCK)
@@ -152,9 +154,13 @@ def open_unfinished(path: Path, settings: Mapping[str, Any]) -> Iterator[Unfinis
             table._open()
         yield table
     finally:
-        if table._file is not None:
-            table._file.close()
-        lock.release()
+        try:
+            with storage_errors(table.folder):
+                if table._file is not None:
+                    # Tries once more to write what a full disk has refused.
+                    table._file.close()
+        finally:
+            lock.release()
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

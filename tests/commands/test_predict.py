@@ -192,7 +192,7 @@ def test_named_run_is_used(
     assert asked == ["other"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.png", "--output", "table.xlsx"]])
+@pytest.mark.parametrize("arguments", [[], [""], ["a.png", "--output", "table.xlsx"]])
 def test_misuse_of_predict_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         call(predict, *arguments)

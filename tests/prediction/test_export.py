@@ -114,6 +114,13 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     list(write_folder([item("x/a.jpg"), item("z/new.jpg")], tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert table["file"].tolist() == ["bad.jpg", "x/A.png", "../../..", "x/a.jpg", "z/new.jpg"]
+    # What another process has written in the meantime stays, too.
+    slow = write_folder([item("slow.jpg"), item("slow2.jpg")], tmp_path / "out")
+    next(slow)
+    list(write_folder([item("quick.jpg")], tmp_path / "out"))
+    list(slow)
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert {"quick.jpg", "slow.jpg", "slow2.jpg"} <= set(table["file"])
     # A photo of the same name from another folder does not take its place.
     list(write_folder([item("other/a.jpg")], tmp_path / "out"))
     assert {"x-a", "other-a"} <= {path.name for path in (tmp_path / "out").iterdir()}

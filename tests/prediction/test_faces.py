@@ -225,3 +225,17 @@ def test_every_face_of_a_group_is_found_once(portraits: list[np.ndarray]) -> Non
     assert len(found) == 3 * len(portraits)
     cells = {(int(f.landmarks[2, 0] // 96), int(f.landmarks[2, 1] // 128)) for f in found}
     assert len(cells) == len(found)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_every_face_of_a_group_that_lies_on_a_side_is_found(
+    portraits: list[np.ndarray], turns: int
+) -> None:
+    photo = np.full((1200, 1600, 3), 128, np.uint8)
+    for number, portrait in enumerate(portraits):
+        row, column = divmod(number, 4)
+        small = cv2.resize(portrait, (90, 120), interpolation=cv2.INTER_AREA)
+        photo[100 + 300 * row :, 100 + 380 * column :][:120, :90] = small
+    upright = find_faces(photo)
+    assert len(upright) == len(portraits)
+    assert len(find_faces(np.ascontiguousarray(np.rot90(photo, turns)))) == len(portraits)

@@ -147,6 +147,47 @@ def test_two_processes_do_not_write_one_table(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
+def test_what_is_no_table_of_answers_is_not_replaced(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    for own in (b"age,name\n3,me\n", b"[1]\n", b"{}\n", b"\xff\xfe", b"PAR1"):
+        path.write_bytes(own)
+        with pytest.raises(StorageError, match="is not a table of answers"):
+            finish(path, ["a"])
+        assert path.read_bytes() == own
+        assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    path.unlink()
+    path.touch()
+    assert finish(path, ["a"]) == ["a"]
+    assert finish(path, ["b"]) == ["b"], "a table of another call is replaced"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match="is a folder"):
+        finish(path, ["a"])
+
+
+def test_a_disk_that_stays_full_is_said_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+
+    class Full:
+        def write(self, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            self.write(b"")
+
+    def fill() -> None:
+        with open_unfinished(path, SETTINGS) as table:
+            assert table._file is not None
+            table._file.close()
+            table._file = Full()  # type: ignore[assignment]
+            table.add(PhotoAnswer("a"))
+
+    for _ in range(2):  # The lock has been given back.
+        with pytest.raises(StorageError, match="the disk is full"):
+            fill()
+
+
 def test_full_disk_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "out.csv"
 
