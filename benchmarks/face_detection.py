@@ -172,15 +172,22 @@ def report(name: str, what: str, scenes: Iterator[Scene]) -> None:
     )
 
 
-def portraits(photos: list[np.ndarray], turns: int = 0) -> Iterator[Scene]:
-    """Yield portraits in quarter turns; the face is where it is found upright."""
+def portraits(photos: list[np.ndarray]) -> Iterator[Scene]:
+    """Yield portraits; the face is where it is found."""
     for photo in photos:
-        matrix = np.vstack([place_of_face(photo), (0, 0, 1)])
-        width, height = photo.shape[1], photo.shape[0]
+        yield photo, [place_of_face(photo)]
+
+
+def turned(scenes: Iterator[Scene], turns: int) -> Iterator[Scene]:
+    """Turn pictures by quarters, and the places of their faces with them."""
+    for image, places in scenes:
+        width, height = image.shape[1], image.shape[0]
+        turn = np.eye(3)
         for _ in range(turns):
-            matrix = np.array([(0, 1, 0), (-1, 0, width - 1), (0, 0, 1)]) @ matrix
+            turn = np.array([(0, 1, 0), (-1, 0, width - 1), (0, 0, 1)]) @ turn
             width, height = height, width
-        yield np.ascontiguousarray(np.rot90(photo, turns)), [matrix[:2]]
+        moved = [(turn @ np.vstack([place, (0, 0, 1)]))[:2] for place in places]
+        yield np.ascontiguousarray(np.rot90(image, turns)), moved
 
 
 def place_of_face(photo: np.ndarray) -> np.ndarray:
@@ -259,7 +266,7 @@ def rows(photos: list[np.ndarray], chips: list[np.ndarray]) -> dict[str, Callabl
 
     table: dict[str, Callable[[], Iterator]] = {"portraits": lambda: portraits(photos)}
     for turns in (1, 2, 3):
-        table[f"portraits turned {90 * turns}"] = partial(portraits, photos, turns)
+        table[f"portraits turned {90 * turns}"] = lambda t=turns: turned(portraits(photos), t)
     table["portraits as old scans"] = lambda: faded(portraits(photos))
     table["pasted, 80-240 px"] = pasted
     for low, high in ((24, 32), (32, 48), (48, 64)):
@@ -269,6 +276,10 @@ def rows(photos: list[np.ndarray], chips: list[np.ndarray]) -> dict[str, Callabl
     table["pasted, as old scans"] = lambda: faded(pasted())
     for cell in (96, 160, 400):
         table[f"group of 50, {cell} px each"] = partial(group, photos, cell)
+        for turns in (1, 2, 3):
+            table[f"group of 50, {cell} px each, turned {90 * turns}"] = lambda c=cell, t=turns: (
+                turned(group(photos, c), t)
+            )
     table["without faces"] = faceless
     table["12 megapixels"] = large
     return table
