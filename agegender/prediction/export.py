@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 
 FIGURE_DPI = 120
 JPEG_QUALITY = 90
-
-_LONGEST_NAME = 60
-"""Letters of a photo's name that its folder gets; what is longer is told apart by a hash."""
 
 _OWN_FILES = re.compile(r"photo\.jpg|\d+-(face|figure|\w+-(heatmap|overlay))\.png")
 
@@ -183,10 +181,10 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
     table = folder / "predictions.csv"
     check_replaceable(table)
     rows: list[Row] = []
-    names = _Names()
+    names = _Names(dict.fromkeys(_files(table)))
     for item in explained:
         if item.answer.faces:
-            target = folder / names.unique(item.answer.file)
+            target = folder / names.next(item.answer.file)
             _check_replaceable(target)
             with replacing(target) as part:
                 part.mkdir()
@@ -194,10 +192,25 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
                     (part / name).write_bytes(data)
         rows += table_rows(item.answer)
         yield item.answer
-    # Read at the end, as another process may have written rows in the meantime.
+    # Read again, as another process may have written rows in the meantime.
     earlier = read_csv(table) if table.exists() else []
-    answered = {row["file"] for row in rows}
-    write_table([row for row in earlier if row["file"] not in answered] + rows, table)
+    write_table(_merged(earlier, rows), table)
+
+
+def _files(table: Path) -> list[str]:
+    """Return the photos of a table that may be there, in its order."""
+    return [str(row["file"]) for row in read_csv(table)] if table.exists() else []
+
+
+def _merged(earlier: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """Put a photo's new rows in the place of its old ones: the order tells whose a folder is."""
+    by_file: dict[object, list[Row]] = {}
+    for row in earlier:
+        by_file.setdefault(row["file"], []).append(row)
+    by_file |= {row["file"]: [] for row in rows}
+    for row in rows:
+        by_file[row["file"]].append(row)
+    return [row for several in by_file.values() for row in several]
 
 
 def _check_replaceable(target: Path) -> None:
@@ -227,7 +240,7 @@ def write_zip(explained: Iterable[ExplainedPhoto], rows: Sequence[Row], target: 
     # PNG and JPEG files are compressed already.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for item in explained:
-            folder = names.unique(item.answer.file) if item.answer.faces else ""
+            folder = names.next(item.answer.file) if item.answer.faces else ""
             for name, data in item.files:
                 archive.writestr(f"{folder}/{name}", data)
         for suffix in (".csv", ".jsonl"):
@@ -292,23 +305,32 @@ def _check_parity(predictor: Predictor, exported: Any, path: Path) -> None:
 
 
 class _Names:
-    """Makes folder names out of any pictures' names, each used once."""
+    """Makes folder names out of pictures' names.
 
-    def __init__(self) -> None:
-        self._used: set[str] = set()
+    The first picture of a name gets it, others of the same name add a hash.
 
-    def unique(self, file: str) -> str:
-        """Return a safe name for a picture that no earlier one has got."""
-        # With its folders, as a later call may bring a photo of the same name from another one.
+    Args:
+        files: Pictures that have their names already, in the order in which they got them.
+    """
+
+    def __init__(self, files: Iterable[str] = ()) -> None:
+        self._owners: dict[str, str] = {}
+        self._times: Counter[str] = Counter()
+        for file in files:
+            self._name(file)
+
+    def next(self, file: str) -> str:
+        """Return a safe name for the next picture; for a file it is the same in every call."""
+        self._times[file] += 1
+        times = self._times[file]
+        # Two uploads, or members of a ZIP, can have one name.
+        return self._name(file if times == 1 else f"{file} {times}", of=file)
+
+    def _name(self, picture: str, *, of: str = "") -> str:
         # Only letters, digits and a few signs: no name leads out of the folder.
-        path = PurePosixPath(file)
-        stem = re.sub(r"[^\w-]+", "-", str(path.parent / path.stem)).strip("-") or "picture"
-        if len(stem) > _LONGEST_NAME:
-            stem = f"{stem[-_LONGEST_NAME:]}-{hashlib.sha256(file.encode()).hexdigest()[:6]}"
-        name, number = stem, 1
+        stem = re.sub(r"[^\w-]+", "-", PurePosixPath(of or picture).stem).strip("-")[-60:]
+        stem = stem or "picture"
         # Some file systems take "A" and "a" for the same.
-        while name.casefold() in self._used:
-            number += 1
-            name = f"{stem}-{number}"
-        self._used.add(name.casefold())
-        return name
+        if self._owners.setdefault(stem.casefold(), picture) == picture:
+            return stem
+        return f"{stem}-{hashlib.sha256(picture.encode()).hexdigest()[:6]}"

@@ -100,10 +100,10 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     assert [answer.file for answer in answers] == ["x/a.jpg", "bad.jpg", "x/A.png", "../../.."]
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
     assert written == [
+        "out/A-efbabe/1-face.png",
+        "out/a/1-face.png",
+        "out/a/2-face.png",
         "out/picture/1-face.png",
-        "out/x-A-2/1-face.png",
-        "out/x-a/1-face.png",
-        "out/x-a/2-face.png",
     ]
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert table["file"].tolist() == ["x/a.jpg", "x/a.jpg", "bad.jpg", "x/A.png", "../../.."]
@@ -113,7 +113,7 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     # Other photos, and what `predict` wrote there, keep their rows.
     list(write_folder([item("x/a.jpg"), item("z/new.jpg")], tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    assert table["file"].tolist() == ["bad.jpg", "x/A.png", "../../..", "x/a.jpg", "z/new.jpg"]
+    assert table["file"].tolist() == ["x/a.jpg", "bad.jpg", "x/A.png", "../../..", "z/new.jpg"]
     # What another process has written in the meantime stays, too.
     slow = write_folder([item("slow.jpg"), item("slow2.jpg")], tmp_path / "out")
     next(slow)
@@ -123,7 +123,14 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     assert {"quick.jpg", "slow.jpg", "slow2.jpg"} <= set(table["file"])
     # A photo of the same name from another folder does not take its place.
     list(write_folder([item("other/a.jpg")], tmp_path / "out"))
-    assert {"x-a", "other-a"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    folders = {path.name for path in (tmp_path / "out").iterdir()}
+    [other] = [name for name in folders if name.startswith("a-")]
+    own = (tmp_path / "out" / "a" / "1-face.png").stat().st_mtime_ns
+    list(write_folder([item("other/a.jpg"), item("other/a.jpg")], tmp_path / "out"))
+    new = {path.name for path in (tmp_path / "out").iterdir()} - folders
+    assert len(new) == 1, "the second of one name in a call gets a folder of its own"
+    assert other not in new
+    assert (tmp_path / "out" / "a" / "1-face.png").stat().st_mtime_ns == own
 
 
 def test_table_of_other_things_is_not_replaced(tmp_path: Path) -> None:
@@ -166,8 +173,8 @@ def test_zip_holds_pictures_of_some_photos_and_the_rows_of_all() -> None:
     with zipfile.ZipFile(stream) as archive:
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [
+            "a-aa7bdd/1-face.png",
             "a/1-face.png",
-            "b-a/1-face.png",
             "predictions.csv",
             "predictions.jsonl",
         ]
