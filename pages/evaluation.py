@@ -20,7 +20,6 @@ from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import Floors, compute_metrics, group_table, training_floors
 from agegender.evaluation.predictions import (
-    count_unreadable,
     predict_faces,
     read_test_reads,
     select_faces,
@@ -82,20 +81,20 @@ def evaluation_key(run: Run, dataset: Dataset, split: str, limit: int | None) ->
 
 def predictions_of(
     run: Run, dataset: Dataset, split: str, limit: int | None
-) -> tuple[pd.DataFrame, int]:
+) -> tuple[pd.DataFrame, int, int]:
     """Return the predictions, after asking when they take a while.
 
     They are kept for the session, so that a click on the page is not another
     look at the test split.
 
     Returns:
-        The predictions, and how many faces of the split were left out because
-        the backbone was trained on them.
+        The predictions, how many faces of the split were left out because the
+        backbone was trained on them, and how many whose pictures could not be read.
     """
     key = evaluation_key(run, dataset, split, limit)
     kept = st.session_state.get("evaluation")
     if kept is not None and kept[0] == key:
-        return kept[1], kept[2]
+        return kept[1:]
     unseen = select_faces(dataset, split, run=run)
     left_out = len(dataset.of(split)) - len(unseen)
     faces = unseen if limit is None else select_faces(dataset, split, limit=limit, run=run)
@@ -112,11 +111,12 @@ def predictions_of(
         shared.progress("Faces", stop=missing > 0) as on_progress,
     ):
         table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
-    st.session_state["evaluation"] = (key, table, left_out)
+    unread = len(faces) - len(table)
+    st.session_state["evaluation"] = (key, table, left_out, unread)
     if missing:
         # Without the question and the button, which have had their answer.
         st.rerun()
-    return table, left_out
+    return table, left_out, unread
 
 
 @st.cache_data(max_entries=4, show_spinner="Computing the figures …")
@@ -347,7 +347,7 @@ shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces)
 # One element, with or without progress in it: tabs that moved would go back to the first.
 with st.container():
-    answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
+    answers, left_out, unread = predictions_of(chosen_run, faces, chosen_split, most)
     figures = figures_of(answers, training_floors(faces), constant_half_width(chosen_run))
 show_figures(figures)
 if left_out:
@@ -355,7 +355,6 @@ if left_out:
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
         "been trained on them, so that they would flatter it."
     )
-unread = count_unreadable(answers, faces, chosen_split, chosen_run, limit=most)
 if unread:
     st.warning(
         f"{unread:,} {'picture' if unread == 1 else 'pictures'} could not be read: the figures are "

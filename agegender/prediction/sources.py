@@ -125,7 +125,12 @@ def _in_folder(folder: Path) -> Iterator[_Entry]:
     refused: list[OSError] = []
     visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, onerror=refused.append, followlinks=True):
-        status = os.stat(parent)
+        try:
+            status = os.stat(parent)
+        except OSError as gone:  # since it was listed
+            refused.append(gone)
+            folders.clear()
+            continue
         if (status.st_dev, status.st_ino) in visited:
             # A link to a folder that has been read, perhaps to one that holds it.
             folders.clear()

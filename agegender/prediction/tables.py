@@ -100,10 +100,12 @@ def check_replaceable(path: Path) -> None:
     Raises:
         StorageError: If something else is there, or it cannot be read.
     """
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder; name a file to write the table to.")
-    if not path.exists() or not path.stat().st_size:
-        return
+    with storage_errors(path):
+        # Where a name is too long or a folder is locked, asking raises.
+        if path.is_dir():
+            raise StorageError(f"{path} is a folder; name a file to write the table to.")
+        if not path.exists() or not path.stat().st_size:
+            return
     try:
         with storage_errors(path), path.open("rb") as file:
             columns = _read_columns(file, path.suffix.lower())

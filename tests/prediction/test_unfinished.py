@@ -160,6 +160,8 @@ def test_what_is_no_table_of_answers_is_not_replaced(name: str, tmp_path: Path) 
     path.touch()
     assert finish(path, ["a"]) == ["a"]
     assert finish(path, ["b"]) == ["b"], "a table of another call is replaced"
+    with pytest.raises(StorageError, match="the name is too long"):
+        finish(tmp_path / ("x" * 300 + path.suffix), ["a"])
     path.unlink()
     path.mkdir()
     with pytest.raises(StorageError, match="is a folder"):
