@@ -209,6 +209,25 @@ def group(photos: list[np.ndarray], cell: int) -> Iterator[Scene]:
     yield sheet, places
 
 
+def crowd(photos: list[np.ndarray]) -> Iterator[Scene]:
+    """Yield one picture of 12 megapixels with 50 portraits, whose faces have 32 to 200 px."""
+    sheet = np.full((3000, 4000, 3), 90, np.uint8)
+    places = []
+    for number, (photo, side) in enumerate(zip(photos, np.geomspace(32, 200, 50), strict=False)):
+        place = place_of_face(photo)
+        # A face fills about 0.85 of its chip.
+        scale = side / 0.85 / (np.hypot(place[0, 0], place[1, 0]) * FRAME_SIZE)
+        small = shrink(photo, round(max(photo.shape[:2]) * scale))
+        top, left = number // 10 * 600, number % 10 * 400
+        # Of the largest, what is around the face is cut off.
+        small = small[:600, :400]
+        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
+        matrix = place * scale
+        matrix[:, 2] += (left, top)
+        places.append(matrix)
+    yield sheet, places
+
+
 def faceless() -> Iterator[Scene]:
     """Yield pictures without faces: 100 made, and the samples of two libraries."""
     from sklearn.datasets import load_sample_images
@@ -280,6 +299,7 @@ def rows(photos: list[np.ndarray], chips: list[np.ndarray]) -> dict[str, Callabl
             table[f"group of 50, {cell} px each, turned {90 * turns}"] = lambda c=cell, t=turns: (
                 turned(group(photos, c), t)
             )
+    table["crowd of 50 in 12 megapixels"] = lambda: crowd(photos)
     table["without faces"] = faceless
     table["12 megapixels"] = large
     return table
