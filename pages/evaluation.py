@@ -70,7 +70,7 @@ def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
     if split in ("test", "all"):
         st.caption(":material/visibility: Looking at the test split is written down in the run.")
     elif split == "train":
-        st.caption("The model has learned these faces: errors here are too small.")
+        st.caption("If the model was trained on these faces, errors here are too small.")
     return split, limit if limit is not None and limit < total else None
 
 

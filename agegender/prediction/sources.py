@@ -113,7 +113,7 @@ def _entries(source: Source) -> Iterator[_Entry]:
         yield from _in_folder(source) if os.path.isdir(source) else _in_file(source)
         return
     name, data = _printable(source[0]), source[1]
-    if _is_archive(data):
+    if _is_archive(name, data):
         yield from _in_archive(name, io.BytesIO(data))
     else:
         yield _Entry(name, partial(read_image, data, name=name))
@@ -163,8 +163,9 @@ def _in_file(path: Path) -> Iterator[_Entry]:
             start = file.read(len(_ZIP_START))
     except OSError:
         # Reading the picture meets the same error and puts it into words.
-        start = b""
-    if _is_archive(start):
+        yield _Entry(name, partial(read_image, path, name=name))
+        return
+    if _is_archive(name, start):
         yield from _in_archive(name, path)
     else:
         yield _Entry(name, partial(read_image, path, name=name))
@@ -243,8 +244,9 @@ def _refused(name: str, reason: str) -> _Entry:
     return _Entry(name, read)
 
 
-def _is_archive(start: bytes) -> bool:
-    return start.startswith((_ZIP_START, _EMPTY_ZIP_START))
+def _is_archive(name: str, start: bytes) -> bool:
+    """Tell archives, under any name, and what should be one but is damaged."""
+    return start.startswith((_ZIP_START, _EMPTY_ZIP_START)) or name.lower().endswith(".zip")
 
 
 def _is_picture(name: str) -> bool:

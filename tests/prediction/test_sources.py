@@ -170,6 +170,8 @@ def test_damaged_zip_is_an_error() -> None:
     data = make_zip({"a.png": png(1), "b.png": png(2)})
     [cut] = read(("up.zip", data[: len(data) // 2])).values()
     assert "the ZIP is damaged" in str(cut)
+    (nothing,) = read(("up.zip", b"an error page")).values()
+    assert "the ZIP is damaged" in str(nothing)
     # One damaged picture in a whole archive leaves the other.
     broken = bytearray(data)
     start = broken.index(b"IHDR")
