@@ -53,10 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed with one sentence on stderr, 130
         stopped with Ctrl-C. Misuse exits with 2.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # A file name that the terminal cannot show must not end the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     return exit_code(lambda: int(args.run(args)))
 
@@ -74,6 +70,10 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
     """
     # TensorFlow's C++ start-up messages say nothing that a user can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal cannot show must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = work()
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from agegender.errors import InvalidImageError
 
@@ -27,6 +27,18 @@ FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP", "DIB", "
 what people keep photos in, and PostScript would be run as a program."""
 
 _ORIENTATION_TAG = 0x0112
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets a picture upright, by its EXIF orientation. `ImageOps.exif_transpose` writes the
+other notes back as well, and fails where they are broken."""
 
 # What the decoders raise on damaged files (found with thousands of them).
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
@@ -113,7 +125,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Decode an opened picture, whatever its mode, to upright RGB pixels."""
     image.load()
-    _turn_upright(image)
+    image = _turn_upright(image)
     if image.mode == "F" or image.mode.startswith("I"):
         return _grey_to_rgb(np.asarray(image))
     if image.has_transparency_data:
@@ -124,15 +136,15 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 
-def _turn_upright(image: Image.Image) -> None:
-    """Turn a decoded picture by its EXIF orientation, in place."""
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Return a decoded picture turned by its EXIF orientation, or itself."""
     try:
-        turned = image.getexif().get(_ORIENTATION_TAG, 1) != 1
-    except _DAMAGE:
+        # As text or a list it is broken as well.
+        turn = _UPRIGHT.get(int(image.getexif().get(_ORIENTATION_TAG, 1)))
+    except (*_DAMAGE, TypeError):
         # Broken notes about a picture are no reason to refuse the picture.
-        return
-    if turned:
-        ImageOps.exif_transpose(image, in_place=True)
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _grey_to_rgb(grey: NDArray[np.generic]) -> NDArray[np.uint8]:

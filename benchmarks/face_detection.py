@@ -195,6 +195,14 @@ def place_of_face(photo: np.ndarray) -> np.ndarray:
     return fit_similarity(FRAME_LANDMARKS, find_faces(photo)[0].landmarks)
 
 
+def scaled(place: np.ndarray, scale: float) -> np.ndarray:
+    """Return the matrix from chip to a scaled copy of a photo."""
+    matrix = place * scale
+    # Pixel centres are at whole numbers, so the first one's outer edge is at -0.5.
+    matrix[:, 2] += 0.5 * scale - 0.5
+    return matrix
+
+
 def group(photos: list[np.ndarray], cell: int) -> Iterator[Scene]:
     """Yield one picture of 50 portraits in ten columns."""
     sheet = np.full((5 * cell, 10 * cell, 3), 90, np.uint8)
@@ -203,7 +211,7 @@ def group(photos: list[np.ndarray], cell: int) -> Iterator[Scene]:
         small = shrink(photo, cell)
         top, left = number // 10 * cell, number % 10 * cell
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-        matrix = place_of_face(photo) * (small.shape[0] / photo.shape[0])
+        matrix = scaled(place_of_face(photo), small.shape[0] / photo.shape[0])
         matrix[:, 2] += (left, top)
         places.append(matrix)
     yield sheet, places
@@ -218,11 +226,11 @@ def crowd(photos: list[np.ndarray]) -> Iterator[Scene]:
         # A face fills about 0.85 of its chip.
         scale = side / 0.85 / (np.hypot(place[0, 0], place[1, 0]) * FRAME_SIZE)
         small = shrink(photo, round(max(photo.shape[:2]) * scale))
+        matrix = scaled(place, small.shape[0] / photo.shape[0])
         top, left = number // 10 * 600, number % 10 * 400
         # Of the largest, what is around the face is cut off.
         small = small[:600, :400]
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-        matrix = place * scale
         matrix[:, 2] += (left, top)
         places.append(matrix)
     yield sheet, places

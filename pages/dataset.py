@@ -133,8 +133,9 @@ def show_duplicates(dataset: Dataset, counts: DatasetSummary) -> None:
         ):
             st.metric(label, f"{value:,}", border=True, width=165)
     st.markdown(
-        ":gray[Copies that are found never stand on both sides of a split: the one in train stays, "
-        "the others are set aside. A label conflict is a group whose labels contradict each other.]"
+        ":gray[Copies that are found never stand on both sides of a split: those in the first of "
+        "train, validation and test stay, the others are set aside. A label "
+        "conflict is a group whose labels contradict each other.]"
     )
     only_conflicts = counts.label_conflicts > 0 and st.toggle("Only label conflicts", value=True)
     if only_conflicts:

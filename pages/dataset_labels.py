@@ -86,10 +86,10 @@ def find_suspects(
 
 def offer_check(dataset: Dataset, weights: BackboneWeights) -> None:
     """Check the labels when asked to, and say how long that takes."""
-    from agegender.label_quality.out_of_fold import EPOCHS, FOLDS, predict_out_of_fold
+    from agegender.label_quality.out_of_fold import EPOCHS, FOLDS, faces_needed, predict_out_of_fold
 
     train = dataset.of("train")
-    missing = count_missing(train, weights)
+    missing = count_missing(faces_needed(dataset), weights)
     if missing:
         st.markdown(
             f"**{missing:,}** different pictures have not been through this backbone yet. It is "

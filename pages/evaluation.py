@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
+from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, RACE_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset
-from agegender.evaluation import charts
+from agegender.evaluation import charts, tables
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
-from agegender.evaluation.metrics import Floors, compute_metrics, group_table, training_floors
+from agegender.evaluation.metrics import CS_YEARS, Floors, compute_metrics, training_floors
 from agegender.evaluation.predictions import (
+    TRAIN_NOTE,
     predict_faces,
     read_test_reads,
     select_faces,
@@ -69,8 +70,6 @@ def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
     )
     if split in ("test", "all"):
         st.caption(":material/visibility: Looking at the test split is written down in the run.")
-    elif split == "train":
-        st.caption("If the model was trained on these faces, errors here are too small.")
     return split, limit if limit is not None and limit < total else None
 
 
@@ -89,7 +88,7 @@ def predictions_of(
 
     Returns:
         The predictions, how many faces of the split were left out because the
-        backbone was trained on them, and how many whose pictures could not be read.
+        model was trained on them, and how many whose pictures could not be read.
     """
     key = evaluation_key(run, dataset, split, limit)
     kept = st.session_state.get("evaluation")
@@ -121,10 +120,16 @@ def predictions_of(
 
 @st.cache_data(max_entries=4, show_spinner="Computing the figures …")
 def figures_of(
-    predictions: pd.DataFrame, floors: Floors | None, constant: float | None
+    key: tuple[object, ...],
+    _predictions: pd.DataFrame,
+    floors: Floors | None,
+    constant: float | None,
 ) -> dict[str, Any]:
-    """Compute every figure, once for the same predictions: the bootstrap takes seconds."""
-    return compute_metrics(predictions, floors=floors, constant=constant)
+    """Compute every figure, once for the same predictions: the bootstrap takes seconds.
+
+    They are told apart by a key: of large tables Streamlit would look at some rows only.
+    """
+    return compute_metrics(_predictions, floors=floors, constant=constant)
 
 
 def show_figures(metrics: dict[str, Any]) -> None:
@@ -153,10 +158,10 @@ def show_figures(metrics: dict[str, Any]) -> None:
             "Mean of predicted minus true age: below zero, the answers are too young.",
         ),
         (
-            "Within 5 years",
+            f"Within {CS_YEARS} years",
             shared.percent(age["cs5"]),
-            "CS@5",
-            "Share of faces whose age is off by at most five years.",
+            f"CS@{CS_YEARS}",
+            f"Share of faces whose age is off by at most {CS_YEARS} years.",
         ),
         (
             "Gender",
@@ -168,11 +173,9 @@ def show_figures(metrics: dict[str, Any]) -> None:
         ),
         (
             "Adults' gender",
-            "none"
-            if gender["adult_accuracy"] is None
-            else shared.percent(gender["adult_accuracy"]),
+            tables.percent(gender["adult_accuracy"]),
             f"n = {gender['adult_n']:,}",
-            "Accuracy for faces of 18 years and over: children's faces tell little.",
+            f"Accuracy from {ADULT_AGE_YEARS} years on: faces of children tell little.",
         ),
     )
     with st.container(horizontal=True):
@@ -214,57 +217,34 @@ def show_gender(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
         format_func=GROUP_TITLES.__getitem__, key="gender_by",
     )  # fmt: skip
     right.altair_chart(charts.gender_accuracy_chart(metrics, by))
-    gender = metrics["gender"]
-    table = pd.DataFrame(
-        {
-            "Class": [name.capitalize() for name in GENDER_NAMES],
-            **{
-                title: [as_percent(gender[key][name]) for name in GENDER_NAMES]
-                for key, title in (("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
-            },
-        }
-    )
-    st.dataframe(table, hide_index=True, width=520)
-    area = "unknown (one gender only)" if gender["auc"] is None else f"{gender['auc']:.3f}"
-    st.caption(f"Area under the ROC curve: {area}.")
-
-
-def as_percent(share: float | None) -> str:
-    """Format a share that may be unknown."""
-    return "unknown" if share is None else shared.percent(share)
+    st.dataframe(tables.class_table(metrics), hide_index=True)
+    area = metrics["gender"]["auc"]
+    known = "unknown (one gender only)" if area is None else f"{area:.3f}"
+    st.caption(f"Area under the ROC curve: {known}.")
 
 
 def show_groups(metrics: dict[str, Any]) -> None:
-    """Show the figures of every group as a table."""
+    """Show the figures of every group as tables."""
     by = st.segmented_control(
         "Group by", GROUPINGS, default="band", required=True,
         format_func=GROUP_TITLES.__getitem__,
     )  # fmt: skip
-    age = group_table(metrics["age"][f"by_{by}"])
-    gender = group_table(metrics["gender"][f"by_{by}"]).set_index("group").loc[age["group"]]
-    table = pd.DataFrame(
-        {
-            GROUP_TITLES[by]: age["group"],
-            "n": age["n"],
-            "Age MAE, years": [
-                f"{mae:.1f} ({low:.1f} to {high:.1f})"
-                for mae, low, high in zip(age["mae"], age["mae_low"], age["mae_high"], strict=True)
-            ],
-            "No skill, years": age["floor_mae"].map("{:.1f}".format),
-            "Bias, years": age["bias"].map("{:+.1f}".format),
-            "Within 5 years": age["cs5"].map(shared.percent),
-            "Gender accuracy": gender["accuracy"].map(shared.percent).to_numpy(),
-            "No skill": gender["floor_accuracy"].map(shared.percent).to_numpy(),
-        }
-    )
-    st.dataframe(table, hide_index=True)
+    st.markdown("**Ages**, in years")
+    st.dataframe(tables.age_breakdown(metrics, by), hide_index=True)
+    st.markdown("**Genders**")
+    st.dataframe(tables.gender_breakdown(metrics, by), hide_index=True)
     gap = metrics["gender"]["race_gap"]
     if gap is not None:
+        low, high = gap["gap_ci95"]
         st.markdown(
             f"Largest gap in gender accuracy between race groups: **{100 * gap['gap']:.1f} "
-            f"points**, {gap['best']} against {gap['worst']}."
+            f"points** ({100 * low:.1f} to {100 * high:.1f}), {gap['best']} against "
+            f"{gap['worst']}."
         )
-    st.caption("In brackets: 95% bootstrap interval. Small groups say little.")
+    st.caption(
+        "Small groups say little. The interval of the gap allows for its two groups having been "
+        "picked."
+    )
 
 
 def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
@@ -348,13 +328,19 @@ chosen_split, most = choose_faces(faces)
 # One element, with or without progress in it: tabs that moved would go back to the first.
 with st.container():
     answers, left_out, unread = predictions_of(chosen_run, faces, chosen_split, most)
-    figures = figures_of(answers, training_floors(faces), constant_half_width(chosen_run))
+    # Pictures that could not be read may be read the next time.
+    answers_key = (*evaluation_key(chosen_run, faces, chosen_split, most), len(answers))
+    figures = figures_of(
+        answers_key, answers, training_floors(faces), constant_half_width(chosen_run)
+    )
 show_figures(figures)
 if left_out:
     st.caption(
-        f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the backbone has "
-        "been trained on them, so that they would flatter it."
+        f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the model was "
+        "trained on them, so that they would flatter it."
     )
+if answers["split"].eq("train").any():
+    st.caption(TRAIN_NOTE)
 if unread:
     st.warning(
         f"{unread:,} {'picture' if unread == 1 else 'pictures'} could not be read: the figures are "
@@ -376,7 +362,7 @@ with gender:
     show_gender(answers, figures)
 with sure:
     show_uncertainty(answers, figures, chosen_split)
-fairness = find_fairness(answers, chosen_run, faces)
+fairness = find_fairness(answers_key, answers, chosen_run, faces)
 with groups:
     show_groups(figures)
     show_crossings(fairness)

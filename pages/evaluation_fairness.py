@@ -21,6 +21,7 @@ from agegender.evaluation.fairness import (
 )
 from agegender.evaluation.gates import FALSE_ACCEPT_LIMIT, NEAR_YEARS, gate_curve
 from agegender.evaluation.labels import CROSSING_TITLES, FIGURE_TITLES
+from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
 from agegender.evaluation.predictions import predict_faces, select_faces
 from agegender.training.features import count_missing
 from agegender.training.run import Run
@@ -28,15 +29,28 @@ from agegender.training.run import Run
 POPULATION_TITLES = {"all": "All faces", "adults": f"{ADULT_AGE_YEARS} and over"}
 
 
-def find_fairness(predictions: pd.DataFrame, run: Run, dataset: Dataset) -> dict[str, Any]:
-    """Compute who the model fails, once for the same predictions."""
-    return compute(predictions, quick_validation(run, dataset))
+def find_fairness(
+    key: tuple[object, ...], predictions: pd.DataFrame, run: Run, dataset: Dataset
+) -> dict[str, Any]:
+    """Compute who the model fails, once for the same predictions.
+
+    Args:
+        key: All that the predictions depend on.
+        predictions: The evaluated faces.
+        run: Whose they are.
+        dataset: Where the faces are from.
+    """
+    validation = quick_validation(run, dataset)
+    known = None if validation is None else len(validation)
+    return compute((*key, known), predictions, validation)
 
 
 @st.cache_data(max_entries=4, show_spinner="Comparing groups …")
-def compute(predictions: pd.DataFrame, validation: pd.DataFrame | None) -> dict[str, Any]:
-    """Compute crossings and age gates."""
-    return compute_fairness(predictions, validation=validation)
+def compute(
+    key: tuple[object, ...], _predictions: pd.DataFrame, _validation: pd.DataFrame | None
+) -> dict[str, Any]:
+    """Compute crossings and age gates; see `find_fairness`."""
+    return compute_fairness(_predictions, validation=_validation)
 
 
 def quick_validation(run: Run, dataset: Dataset) -> pd.DataFrame | None:
@@ -91,7 +105,8 @@ def show_crossings(metrics: dict[str, Any]) -> None:
     st.caption(
         "Each group against all others, or against those of its own age band where the band is "
         "part of it, since errors grow with age. Lines are 95% intervals, each for its gap alone. "
-        "Groups marked as few have fewer than 30 faces: they are in the tables, but not tested."
+        f"Groups marked as few have fewer than {SMALLEST_COMPARED_GROUP} faces, or are compared "
+        "with fewer: they are in the tables, but not tested."
     )
     with st.expander("The gaps as a table", icon=":material/table:"):
         st.dataframe(gap_table(gaps, figure, len(gaps)), hide_index=True)

@@ -71,8 +71,7 @@ def show_intervals(metrics: dict[str, Any]) -> None:
     right.altair_chart(charts.width_chart(metrics, by))
     with st.expander("As a table"):
         st.dataframe(coverage_breakdown(metrics, by), hide_index=True)
-    if by == "decade":
-        st.caption("By true age coverage is reported, not promised: nobody knows it beforehand.")
+    st.caption("Coverage is promised on average over faces like the dataset's, not for each group.")
 
 
 def show_unsure(predictions: pd.DataFrame) -> None:

@@ -358,7 +358,7 @@ def need_run() -> Run:
         format_func=lambda run_id: run_label(runs[run_id]),
         key=RUN_KEY,
         persist_state="session",
-        help="A finished training. The newest is chosen at first.",
+        help="A finished training. At first the newest is chosen that has learned from photos.",
     )
     return runs[chosen]
 

@@ -69,6 +69,14 @@ def test_broken_exif_does_not_refuse_the_picture() -> None:
     assert np.array_equal(read_image(data), gradient())
 
 
+def test_a_picture_is_turned_though_other_notes_are_broken() -> None:
+    """Orientation 6, and a resolution that is text."""
+    entries = struct.pack("<HHII", ORIENTATION_TAG, 3, 1, 6) + struct.pack("<HHI", 0x011A, 2, 4)
+    notes = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + entries + b"abc\0" + bytes(4)
+    data = encode(Image.fromarray(gradient()), "PNG", exif=notes)
+    assert np.array_equal(read_image(data), np.rot90(gradient(), -1))
+
+
 def test_transparency_is_laid_on_white() -> None:
     pixels = np.dstack([gradient(), np.zeros((32, 48), np.uint8)])
     pixels[:, :24, 3] = 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def dataset_folder(run: Run, named: Path | None) -> Path:
     if named is not None:
         return named
     own = Path(run.config.dataset)
-    folder = own if own.is_dir() and not run.is_shipped else default_dataset_dir()
+    folder = own if os.path.isdir(own) and not run.is_shipped else default_dataset_dir()
     print(f"note: the faces are those of {folder}", file=sys.stderr)
     return folder
 

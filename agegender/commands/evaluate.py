@@ -19,7 +19,13 @@ from agegender.commands.choice import (
 from agegender.commands.progress import progress_bar
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.evaluation.predictions import SPLITS, count_unreadable, find_seen, predict_faces
+from agegender.evaluation.predictions import (
+    SPLITS,
+    TRAIN_NOTE,
+    count_unreadable,
+    find_seen,
+    predict_faces,
+)
 from agegender.training.run import Run
 
 
@@ -62,10 +68,12 @@ def run(args: argparse.Namespace) -> int:
         print(_format(metrics))
         seen = int(find_seen(chosen, dataset.of(args.split), args.split).sum())
         if seen:
-            print(f"{seen:,} more faces were left out: the backbone was trained on them.")
+            print(f"{seen:,} more faces were left out: the model was trained on them.")
         unread = count_unreadable(predictions, dataset, args.split, chosen, limit=args.limit)
         if unread:
             print(f"{unread:,} more faces were left out: their pictures could not be read.")
+        if predictions["split"].eq("train").any():
+            print(TRAIN_NOTE)
     return 0
 
 

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _keras_path(text: str) -> Path:
     """Check the ending of the output file."""
-    if not text.endswith(".keras"):
+    path = Path(text)
+    if path.suffix != ".keras":
         raise argparse.ArgumentTypeError(f"{text!r} must end in .keras")
-    return Path(text)
+    return path

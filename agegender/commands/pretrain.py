@@ -45,7 +45,9 @@ def add_parser(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("--name", default="default", help="name of the pretraining (%(default)s)")
-    parser.add_argument("--dataset", type=Path, default=default_dataset_dir(), help="%(default)s")
+    parser.add_argument(
+        "--dataset", type=Path, help=f"folder of UTKFace (default: {default_dataset_dir()})"
+    )
     parser.add_argument(
         "--extra",
         type=Path,
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if not pretraining.recipe_file.exists():
         recipe = _choose_recipe(args)
         start = None if args.start is None else _check_start(args.start, recipe)
-        samples = _collect(args.dataset, args.extra)
+        samples = _collect(args.dataset or default_dataset_dir(), args.extra)
         prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
@@ -168,11 +170,12 @@ def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
             f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
             "out --recipe to go on with its own."
         )
-    if args.extra is not None and not pretraining.has_extra:
-        raise RunError(
-            f"{pretraining.folder} was started without extra faces; give a new --name, or leave "
-            "out --extra to go on."
-        )
+    for option, folder in (("dataset", args.dataset), ("extra", args.extra)):
+        if folder is not None and not pretraining.has_faces_of(folder):
+            raise RunError(
+                f"{pretraining.folder} was started without faces of {folder}; give a new --name, "
+                f"or leave out --{option} to go on."
+            )
     start = pretraining.start_file
     if args.start is not None and not (
         start.exists()
@@ -186,6 +189,8 @@ def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
 
 def _collect(dataset: Path, extra: Path | None) -> Samples:
     """Gather the faces; extra ones go through the best backbone at hand, to find copies."""
+    # A pretraining that goes on may be started from elsewhere.
+    dataset, extra = dataset.resolve(), None if extra is None else extra.resolve()
     weights = None if extra is None else find_weights(default_weights())
     with tqdm(unit="face", disable=None, file=sys.stderr) as bar:
 

@@ -8,6 +8,7 @@ refused whole, and so are those that would fill the disk.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
@@ -39,6 +40,13 @@ a header claims to be huge."""
 FACES_FOLDER = "UTKFace"
 """Where an archive has folders of this name, its faces are those inside: Kaggle's
 zip holds a second copy of all and `crop_part1`, an overlapping subset."""
+
+# What damaged archives raise (found with thousands of them); of the operating system's errors,
+# those that are about the place in a file.
+_DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError,
+    NotImplementedError, IndexError, OverflowError,
+)  # fmt: skip
 
 _TAR_MAGIC_OFFSET = 257
 _MAX_NAME_BYTES = 255
@@ -181,7 +189,9 @@ def _entries(archive: Path) -> Iterator[list[_Entry]]:
                 f"{archive.name} is neither a .tar.gz nor a .zip file; use the archive of "
                 "UTKFace's aligned and cropped faces."
             )
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise DatasetError(
             f"{archive.name} is damaged or cut short ({error}); download it again."
         ) from error

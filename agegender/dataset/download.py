@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,7 +119,8 @@ def has_faces(dest: Path) -> bool:
         DatasetError: If it is a file, holds drawn demo faces, or holds other
             things only.
     """
-    if not dest.exists() or is_empty_folder(dest):
+    # `Path.exists` raises where a name is too long or a folder is locked.
+    if not os.path.exists(dest) or is_empty_folder(dest):
         return False
     if not dest.is_dir():
         raise DatasetError(f"{dest} is a file; choose a folder that does not exist yet.")
@@ -141,7 +143,7 @@ def _is_labelled(name: str) -> bool:
 
 
 def _tell_unless_known(archive: Path, tell: Callable[[str], None]) -> None:
-    if not archive.is_file():
+    if not os.path.isfile(archive):
         raise DatasetError(f"{archive} is not a file; name an archive that is there.")
     try:
         found = hash_file(archive)

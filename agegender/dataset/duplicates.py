@@ -171,7 +171,7 @@ def _near_pairs(
         return _correlate(a, b, mirror=mirror) >= DETAIL_CORRELATION
 
     found = close_pairs(hashes, None, CANDIDATE_BITS, CANDIDATE_BITS)
-    is_sure, undecided = _judge(found)
+    is_sure, undecided = _judge(found, len(hashes))
     confirmed = []
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -187,17 +187,24 @@ def _near_pairs(
     return np.concatenate([found.rows[is_sure], np.array(confirmed, np.int64).reshape(-1, 2)])
 
 
-def _judge(found: ClosePairs) -> tuple[NDArray[np.bool_], list[tuple[int, int, bool]]]:
+def _judge(found: ClosePairs, count: int) -> tuple[NDArray[np.bool_], list[tuple[int, int, bool]]]:
     """Tell which pairs are sure by their hashes, and list the comparisons that are needed.
+
+    Args:
+        found: Pairs of close hashes.
+        count: How many hashes there are.
 
     Returns:
         Whether each pair is sure, and for the others (row, row, mirrored).
     """
     is_sure = (found.bits <= SURE_BITS) | (found.mirrored_bits <= SURE_MIRRORED_BITS)
+    # Of a video's frames most pairs stand in one group already.
+    group = _connected(found.rows[is_sure], count)
+    is_open = group[found.rows[:, 0]] != group[found.rows[:, 1]]
     undecided = [
         (row_a, row_b, mirror)
         for mirror, bits in ((False, found.bits), (True, found.mirrored_bits))
-        for row_a, row_b in found.rows[(bits <= CANDIDATE_BITS) & ~is_sure].tolist()
+        for row_a, row_b in found.rows[(bits <= CANDIDATE_BITS) & is_open].tolist()
     ]
     return is_sure, undecided
 

@@ -4,8 +4,8 @@ Comparing every pair would take minutes for 100,000 pictures and hours for a
 million. Instead, some of the hashes' bits are drawn at random, and only pairs
 that agree in all of them are compared; with many draws, hardly a pair of
 similar hashes is overlooked (bit-sampling locality-sensitive hashing: Indyk
-and Motwani, "Approximate Nearest Neighbors", STOC 1998). Nothing larger than a
-few arrays of one number per picture is held in memory.
+and Motwani, "Approximate Nearest Neighbors", STOC 1998). What is held in memory
+is a few arrays of one number per picture, and one number per pair that is found.
 """
 
 from __future__ import annotations

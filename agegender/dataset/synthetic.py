@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,9 +115,10 @@ def has_demo_faces(dest: Path) -> bool:
     Raises:
         DatasetError: If it holds anything else.
     """
-    if (dest / DEMO_MARKER).exists():
+    # `Path.exists` raises where a name is too long or a folder is locked.
+    if os.path.exists(dest / DEMO_MARKER):
         return True
-    if dest.exists() and not is_empty_folder(dest):
+    if os.path.exists(dest) and not is_empty_folder(dest):
         raise DatasetError(
             f"{dest} is there already and holds no demo faces; nothing was changed. "
             "Choose another folder."

@@ -110,25 +110,30 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         For each group and each of `FIGURES` a row, the largest gap of a figure
         first and small groups last: the columns that name the group in
-        `group_figures`, `against` ("all others", or "others of" the band),
-        `figure`, `gap` (the group's less the others'), `low`, `high` (95%
-        interval of this gap alone) and `is_real` (whether it stays after
-        Holm's correction for all comparisons of the table; small groups are
-        not tested).
+        `group_figures`, where `is_small` now speaks of the others as well;
+        `against` ("all others", or "others of" the band), `figure`, `gap` (the
+        group's less the others'), `low`, `high` (95% interval of this gap
+        alone) and `is_real` (whether it stays after Holm's correction for all
+        comparisons of the table; small groups are not tested). Of two groups
+        that are each other's rest, as the genders are, the first alone is here.
     """
     faces = _Faces.of(predictions)
     rows = []
+    compared: set[tuple[bytes, bytes]] = set()
     for group in faces.groups():
         rest = ~group.chosen
         against = "all others"
         if group.band is not None and group.crossing != "band":
             rest &= faces.attributes["band"].to_numpy() == group.band
             against = f"others of {group.band}"
+        if (rest.tobytes(), group.chosen.tobytes()) in compared:
+            continue
+        compared.add((group.chosen.tobytes(), rest.tobytes()))
+        named = group.names()
+        named["is_small"] |= int(rest.sum()) < SMALLEST_COMPARED_GROUP
         for figure in FIGURES:
             difference = faces.compare(figure, group.chosen, rest)
-            rows.append(
-                {**group.names(), "against": against, "figure": figure, **asdict(difference)}
-            )
+            rows.append({**named, "against": against, "figure": figure, **asdict(difference)})
     columns = [*_NAMES, "against", "figure", "gap", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     tested = ~table["is_small"].astype(bool) & table["p"].notna()

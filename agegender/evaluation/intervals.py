@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,8 +57,8 @@ def bootstrap_mean(
     return float(low), float(high)
 
 
-def wilson(hits: float, count: int) -> tuple[float, float]:
-    """Return the 95% interval of a share (Wilson, 1927).
+def wilson(hits: float, count: int, *, z: float = Z95) -> tuple[float, float]:
+    """Return the interval of a share, of 95% by default (Wilson, 1927).
 
     Unlike the textbook interval it stays within 0..1 and is right for shares
     near 1 and for small groups.
@@ -66,6 +67,7 @@ def wilson(hits: float, count: int) -> tuple[float, float]:
         hits: How many of the faces were right; not whole where a face stands for
             the mean of several.
         count: How many faces there were, at least 1.
+        z: Standard deviations of a normal distribution around the level.
 
     Returns:
         The lower and the upper end, in 0..1.
@@ -76,15 +78,15 @@ def wilson(hits: float, count: int) -> tuple[float, float]:
     if not count:
         raise ValueError("a share of no faces has no interval")
     share = hits / count
-    square = Z95**2 / count
+    square = z**2 / count
     centre = (share + square / 2) / (1 + square)
-    half = Z95 * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    half = z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
     # At 0 and 1 rounding would leave the share itself just outside.
     return min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
 
 
 def share_difference(
-    first_hits: int, first_count: int, second_hits: int, second_count: int
+    first_hits: int, first_count: int, second_hits: int, second_count: int, *, pairs: int = 1
 ) -> tuple[float, float]:
     """Return the 95% interval of the difference of two shares (Newcombe, 1998, method 10).
 
@@ -93,13 +95,16 @@ def share_difference(
         first_count: Faces in the first group, at least 1.
         second_hits: Right answers in the second group.
         second_count: Faces in the second group, at least 1.
+        pairs: Of how many differences this was picked: the interval is then wider, so
+            that those of all would hold together in 95% of cases (Bonferroni).
 
     Returns:
         The lower and the upper end of first minus second, in -1..1.
     """
     first, second = first_hits / first_count, second_hits / second_count
-    first_low, first_high = wilson(first_hits, first_count)
-    second_low, second_high = wilson(second_hits, second_count)
+    z = Z95 if pairs == 1 else NormalDist().inv_cdf(1 - 0.025 / pairs)
+    first_low, first_high = wilson(first_hits, first_count, z=z)
+    second_low, second_high = wilson(second_hits, second_count, z=z)
     difference = first - second
     return (
         difference - math.hypot(first - first_low, second_high - second),

@@ -272,8 +272,7 @@ def _calibration_error(predictions: pd.DataFrame) -> float | None:
 def _largest_gap(parts: dict[str, pd.DataFrame]) -> dict[str, Any] | None:
     """Find the largest difference in gender accuracy between two groups.
 
-    The interval is that of the difference between the two groups named; that
-    they were picked as best and worst makes the gap look a little large.
+    The interval allows for the two groups having been picked as best and worst.
     """
     counts = {
         name: (int((part["gender"] == part["gender_pred"]).sum()), len(part))
@@ -285,7 +284,8 @@ def _largest_gap(parts: dict[str, pd.DataFrame]) -> dict[str, Any] | None:
     ordered = sorted(counts, key=lambda name: counts[name][0] / counts[name][1])
     worst, best = ordered[0], ordered[-1]
     (best_hits, best_count), (worst_hits, worst_count) = counts[best], counts[worst]
-    ends = share_difference(best_hits, best_count, worst_hits, worst_count)
+    pairs = math.comb(len(counts), 2)
+    ends = share_difference(best_hits, best_count, worst_hits, worst_count, pairs=pairs)
     return {
         "gap": _number(best_hits / best_count - worst_hits / worst_count),
         "gap_ci95": _interval(ends),

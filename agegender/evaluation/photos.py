@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agegender.config import GENDER_NAMES, SEED
+from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, SEED
 from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
@@ -45,7 +45,7 @@ def read_labels(folder: Path) -> pd.DataFrame:
 
     Returns:
         A row for each photo: `file`, `age` (years), `gender` (index into
-        GENDER_NAMES), `subject` (the file itself where no column says who it is).
+        GENDER_NAMES), `subject` (the file itself where nothing says who it is).
 
     Raises:
         DatasetError: If there is no such folder, it has no labels, or one of them cannot
@@ -74,19 +74,22 @@ def read_labels(folder: Path) -> pd.DataFrame:
         raise DatasetError(f"{path} lacks {lack}; it needs {', '.join(COLUMNS)}.")
     age = pd.to_numeric(table["age"], errors="coerce")
     gender = table["gender"].str.strip().str.lower()
-    is_known = age.ge(0) & np.isfinite(age) & gender.isin(GENDER_NAMES)
+    is_known = age.between(0, MAX_AGE_YEARS) & gender.isin(GENDER_NAMES)
     if not is_known.all():
         first = table[~is_known].iloc[0]
         raise DatasetError(
             f"{path} gives {first['filename']} the age {first['age']!r} and the gender "
-            f"{first['gender']!r}; it needs a number and one of {', '.join(GENDER_NAMES)}."
+            f"{first['gender']!r}; it needs 0 to {MAX_AGE_YEARS} years and one of "
+            f"{', '.join(GENDER_NAMES)}."
         )
+    subject = table[SUBJECT if SUBJECT in table.columns else "filename"]
     return pd.DataFrame(
         {
             "file": table["filename"],
             "age": age.astype(np.float64),
             "gender": gender.map({name: number for number, name in enumerate(GENDER_NAMES)}),
-            "subject": table[SUBJECT if SUBJECT in table.columns else "filename"],
+            # A cell that was left empty tells of nobody who is there twice.
+            "subject": subject.where(subject.str.strip() != "", table["filename"]),
         }
     )
 

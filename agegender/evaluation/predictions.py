@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,9 +25,15 @@ if TYPE_CHECKING:
 
     from agegender.dataset.dataset import Dataset
     from agegender.training.runs import Run
+    from agegender.uncertainty.uncertainty import Uncertainty
 
 SPLITS = (*SPLIT_NAMES, "all")
 """What can be evaluated; "all" leaves out what was set aside."""
+
+TRAIN_NOTE = (
+    "Faces of the train split are among these: if the model was trained on them, its figures are "
+    "better than on new faces. Use the test split to report skill."
+)
 
 COLUMNS = (
     "file",
@@ -42,6 +49,9 @@ COLUMNS = (
     "age_high",
     "unfamiliar",
 )
+
+CHUNK_FACES = 4096
+"""So many faces are answered at a time, some 100 MB."""
 
 PREDICTIONS_VERSION = 2
 """Part of the names of saved results; raised when the same model would answer otherwise."""
@@ -82,7 +92,7 @@ def select_faces(
         split: One of `SPLITS`.
         limit: At most so many faces, drawn by the seed; None for all.
         seed: Of the draw.
-        run: Leave out what its backbone was trained on (see `find_seen`).
+        run: Leave out what it was trained on (see `find_seen`).
 
     Returns:
         Rows of `dataset.faces`, in their order.
@@ -105,8 +115,8 @@ def select_faces(
         faces = faces[~find_seen(run, faces, split)].reset_index(drop=True)
         if faces.empty:
             raise DatasetError(
-                f"The backbone of run {run.id} was trained on every face of {dataset.folder} in "
-                f"the split {split!r}; choose another split or dataset."
+                f"Run {run.id} was trained on every face of {dataset.folder} in the split "
+                f"{split!r}; choose another split or dataset."
             )
     if limit is not None and limit < len(faces):
         faces = faces.sample(limit, random_state=seed).sort_index()
@@ -114,24 +124,26 @@ def select_faces(
 
 
 def find_seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
-    """Tell which faces a run's backbone was trained on, wherever they come from.
+    """Tell which faces a run's heads or backbone were trained on, wherever they come from.
 
     Args:
-        run: Its backbone may have a list of seen faces beside it.
+        run: It has a list of what it was trained on, or its backbone has one.
         faces: Rows of `Dataset.faces`.
         split: The split that is asked for. "train" is asked for in order to
             look at what was learned, so nothing of it counts as seen.
 
     Returns:
-        True for each face that must not count, shape (n,); all False when the
-        backbone has no such list, or is gone and its list with it, which a
-        fine-tuned run can do without.
+        True for each face that must not count, shape (n,); all False where there
+        is no such list.
     """
-    from agegender.training.seen import is_seen, seen_file
+    from agegender.training.seen import TRAIN_FACES_NAME, is_seen, seen_file
 
-    # A fine-tuned backbone's own list holds what the one that it started from has seen;
-    # an old run may have none.
-    seen = seen_file(str(run.backbone_file)) or seen_file(run.config.backbone)
+    own = run.folder / TRAIN_FACES_NAME
+    # The shipped run, and runs of earlier versions, have the backbone's list alone; that
+    # of a fine-tuned one holds what the one that it started from has seen.
+    seen = (
+        own if own.exists() else seen_file(str(run.backbone_file)) or seen_file(run.config.backbone)
+    )
     if split == "train" or seen is None:
         return np.zeros(len(faces), bool)
     return is_seen(faces, seen)
@@ -161,7 +173,7 @@ def predict_faces(
         on_progress: Called with (done, total), in faces.
 
     Returns:
-        A row for each face whose picture can be read and that the backbone
+        A row for each face whose picture can be read and that the run
         was not trained on (`find_seen`), in the dataset's order:
         `file`, `sha256`, `split`, and as labelled `age` (years), `gender`,
         `race`; as answered `age_pred` (years, float32, at least 0),
@@ -297,15 +309,31 @@ def _predict(
             f"None of the {len(faces)} faces chosen from {folder} can be read; "
             "index the folder again with `python -m agegender index`."
         )
-    # Copied only if something is missing: the map itself costs no memory.
-    values = features.values if usable.all() else features.values[usable]
-    answers = answer_features(_load_heads(run), values)
+    heads, rows = _load_heads(run), np.flatnonzero(usable)
+    # The features are a memory map: so many rows of it are in memory at a time.
+    chunks = np.array_split(rows, math.ceil(len(rows) / CHUNK_FACES))
+    tables = [
+        _answer(run.id, faces.iloc[chunk], features.values[chunk], heads, uncertainty)
+        for chunk in chunks
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _answer(
+    run_id: str,
+    faces: pd.DataFrame,
+    values: NDArray[np.float32],
+    heads: Any,
+    uncertainty: Uncertainty | None,
+) -> pd.DataFrame:
+    """Put the answers to some faces."""
+    answers = answer_features(heads, values)
     if not np.isfinite([answers.age, answers.p_female]).all():
         raise InvalidModelError(
-            f"The model of run {run.id} answers with something that is no number; "
+            f"The model of run {run_id} answers with something that is no number; "
             "its weights are damaged: train it anew or choose another run."
         )
-    table = faces[usable][list(COLUMNS[:6])].assign(
+    table = faces[list(COLUMNS[:6])].assign(
         age_pred=answers.age,
         p_female=answers.p_female,
         gender_pred=answered_gender(answers.p_female),
@@ -321,7 +349,7 @@ def _predict(
             table["age_high"] = assessed.age_high.astype(np.float32)
         if assessed.unfamiliar is not None:
             table["unfamiliar"] = pd.array(assessed.unfamiliar, dtype="boolean")
-    return table.reset_index(drop=True)
+    return table
 
 
 def _load_heads(run: Run) -> Any:

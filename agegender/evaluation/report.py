@@ -18,14 +18,14 @@ from agegender.evaluation.fairness import compute_fairness, fairness_tables, val
 from agegender.evaluation.html import render_report
 from agegender.evaluation.metrics import compute_metrics, training_floors
 from agegender.evaluation.photos import answer_photos, photo_metrics
-from agegender.evaluation.predictions import predict_faces, read_test_reads
+from agegender.evaluation.predictions import TRAIN_NOTE, predict_faces, read_test_reads
 from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
 from agegender.evaluation.tables import all_tables, markdown
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.prediction.predictor import load_predictor
-from agegender.storage import replacing, write_json
+from agegender.storage import replacing, storage_errors, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,16 +121,17 @@ def check_output(output: Path) -> None:
     Raises:
         StorageError: If the folder holds a file that no report wrote.
     """
-    if not output.exists():
-        return
-    if not output.is_dir():
-        raise StorageError(f"{output} is a file, not a folder; name another folder.")
+    with storage_errors(output):
+        if not output.exists():
+            return
+        if not output.is_dir():
+            raise StorageError(f"{output} is a file, not a folder; name another folder.")
+        found = [path for path in sorted(output.rglob("*")) if not path.is_dir()]
     try:
         record = json.loads((output / RECORD_FILE).read_text(encoding="utf-8"))
         ours = {*record["files"], RECORD_FILE}
     except (OSError, ValueError, KeyError, TypeError):
         ours = set()
-    found = (path for path in sorted(output.rglob("*")) if not path.is_dir())
     names = (path.relative_to(output).as_posix() for path in found)
     stranger = next((name for name in names if name not in ours), None)
     if stranger is not None:
@@ -175,7 +176,6 @@ def _save(figure: Figure, folder: Path, name: str) -> str:
     # All is in its place now; finding the places again would take half of the time.
     figure.set_layout_engine("none")
     buffer = io.StringIO()
-    # Without a date, equal figures are equal files.
     figure.savefig(buffer, format="svg", dpi=PNG_DPI, metadata={"Date": None})
     text = buffer.getvalue()
     (folder / f"{name}.svg").write_text(text, encoding="utf-8")
@@ -208,10 +208,7 @@ def _banners(evaluation: Evaluation) -> list[str]:
             "about what a model trained on people can do."
         )
     if evaluation.predictions["split"].eq("train").any():
-        banners.append(
-            "Faces that the model was trained on are among these: the figures are better than "
-            "on new faces. Use the test split to report skill."
-        )
+        banners.append(TRAIN_NOTE)
     return banners
 
 
@@ -230,7 +227,7 @@ def _about(evaluation: Evaluation) -> dict[str, str]:
         "Answers": "averaged over each face and its mirror image",
         "Trained on": Path(run.config.dataset).name,
         "Evaluated on": f"{dataset.folder.name}, split {evaluation.split}{drawn}",
-        "Left out": f"{evaluation.count_seen():,} faces that the backbone was trained on, "
+        "Left out": f"{evaluation.count_seen():,} faces that the model was trained on, "
         f"{evaluation.count_unreadable():,} whose pictures could not be read",
         "Split": f"SHA-256 {dataset.split_hash}",
         "Looks at a test split so far": f"{len(read_test_reads(run)):,}",

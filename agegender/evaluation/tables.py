@@ -84,7 +84,8 @@ def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:
         low, high = (100 * end for end in gap["gap_ci95"])
         rows.append(
             (
-                f"Largest gap in gender accuracy by race group, points ({groups})",
+                f"Largest gap in gender accuracy by race group, points ({groups}; interval for "
+                "all pairs of groups together)",
                 count,
                 f"{100 * gap['gap']:.1f}",
                 f"{low:.1f} to {high:.1f}",

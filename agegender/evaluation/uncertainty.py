@@ -21,7 +21,7 @@ PROMISED = 1 - MISS
 """Share of ages that lie inside of their intervals."""
 
 COVERAGE_GROUPINGS = ("predicted_decade", "decade", "gender", "race")
-"""By what coverage is broken down; by true decade it is reported, not promised."""
+"""By what coverage is broken down: reported, since it is promised on average over all alone."""
 
 UNSURE_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Least confidences at which a gender is answered, in the table of risk and coverage."""

@@ -97,7 +97,7 @@ def predict_out_of_fold(
     kept = [read_table(file, _ANSWERS) for file in files]
     missing = [number for number, part in enumerate(kept) if part is None]
     if missing:
-        faces = pd.concat([train, selection], ignore_index=True)
+        faces = faces_needed(dataset)
         features = load_features(dataset.folder, faces, weights, on_progress=on_faces)
         # -1 for the selection faces, which are in no fold.
         fold = np.concatenate([fold, np.full(len(selection), -1)])
@@ -134,6 +134,15 @@ def is_kept(dataset: Dataset, weights: BackboneWeights) -> bool:
         weights: The backbone.
     """
     return all(file.exists() for file in _files(*_faces(dataset), weights))
+
+
+def faces_needed(dataset: Dataset) -> pd.DataFrame:
+    """Return the faces whose features are needed: to answer for, and to choose the best epoch.
+
+    Args:
+        dataset: As in `predict_out_of_fold`.
+    """
+    return pd.concat(_faces(dataset), ignore_index=True)
 
 
 def _faces(dataset: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -333,4 +333,4 @@ class _Names:
         # Some file systems take "A" and "a" for the same.
         if self._owners.setdefault(stem.casefold(), picture) == picture:
             return stem
-        return f"{stem}-{hashlib.sha256(picture.encode()).hexdigest()[:6]}"
+        return f"{stem}-{hashlib.sha256(picture.encode()).hexdigest()[:12]}"

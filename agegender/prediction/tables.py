@@ -106,10 +106,13 @@ def check_replaceable(path: Path) -> None:
             raise StorageError(f"{path} is a folder; name a file to write the table to.")
         if not path.exists() or not path.stat().st_size:
             return
+    with storage_errors(path):
+        file = path.open("rb")
     try:
-        with storage_errors(path), path.open("rb") as file:
+        with file:
             columns = _read_columns(file, path.suffix.lower())
-    except (ValueError, AttributeError):
+    except (ValueError, OSError, AttributeError):
+        # Arrow calls a damaged table an error of the operating system.
         columns = ()
     if tuple(columns) != COLUMNS:
         raise StorageError(

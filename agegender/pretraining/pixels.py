@@ -43,13 +43,13 @@ def load_pixels(samples: pd.DataFrame, side: int, path: Path) -> NDArray[np.uint
         Memory-mapped RGB pixels, uint8, shape (n, side, side, 3).
     """
     if not path.exists():
-        with replacing(path) as part:
-            array = np.lib.format.open_memmap(
-                part, mode="w+", dtype=np.uint8, shape=(len(samples), side, side, 3)
-            )
-            for row, file in enumerate(samples["file"]):
-                array[row] = prepare(read_image(Path(file)), InputSpec(side))
-            array.flush()
+        shape = (len(samples), side, side, 3)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        # Not by way of a map: a disk that fills up would end the process without a word.
+        with replacing(path) as part, part.open("wb") as array:
+            np.lib.format.write_array_header_1_0(array, header)
+            for file in samples["file"]:
+                array.write(prepare(read_image(Path(file)), InputSpec(side)).tobytes())
     pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return pixels
 

@@ -85,10 +85,11 @@ class Pretraining:
         """The recipe as it was saved."""
         return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
 
-    @property
-    def has_extra(self) -> bool:
-        """Whether it was given extra faces, even if all of them were left out."""
-        return bool(self.excluded)
+    def has_faces_of(self, folder: Path) -> bool:
+        """Whether it trains on faces in a folder, which may be UTKFace or one of extra faces."""
+        samples = pd.read_parquet(self.samples_file, columns=["source", "file"])
+        first = samples.drop_duplicates("source")["file"]
+        return any(Path(file).resolve().is_relative_to(folder.resolve()) for file in first)
 
     @property
     def excluded(self) -> dict[str, int]:

@@ -40,9 +40,9 @@ class Samples:
     """The faces of a pretraining.
 
     Attributes:
-        table: One row a face: `source`, `file` (absolute), `sha256`, `phash`,
-            `age` (years, NaN where unknown), `gender` and `race` (index, -1
-            where unknown), `split` ("train" or "validation").
+        table: One row a face: `source`, `file` (below the folder given), `sha256`,
+            `phash`, `age` (years, NaN where unknown), `gender` and `race` (index,
+            -1 where unknown), `split` ("train" or "validation").
         excluded: Extra faces that were left out because they are near
             duplicates of validation or test faces, by set.
     """

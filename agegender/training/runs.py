@@ -28,7 +28,7 @@ from agegender import __version__
 from agegender.config import PROJECT_DIR, SHIPPED_DIR, SPLIT_VERSION, workspace_dir
 from agegender.dataset.exclusion import read_exclusions
 from agegender.errors import AgeGenderError, DatasetError, ModelNotFoundError, RunError
-from agegender.model.weights import IMAGENET, find_weights
+from agegender.model.weights import IMAGENET, file_of_project, find_weights
 from agegender.storage import replacing, storage_errors, write_json, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.run import START_SECONDS, Run, RunState
@@ -176,6 +176,12 @@ def delete_run(run: Run) -> None:
         raise RunError("The shipped run is part of the project and cannot be deleted.")
     if run.is_alive():
         raise RunError(f"Run {run.id} is at work; stop it before deleting it.")
+    others = [other for other in list_runs() if _stands_on(other, run)]
+    if others:
+        raise RunError(
+            f"Run {others[0].id} stands on the backbone that run {run.id} fine-tuned; delete that "
+            "one first."
+        )
     hidden = run.folder.with_name(f"{_DELETED}{run.folder.name}")
     # First, as nothing would know later whose they were; they can be computed anew.
     features = _features_of(run)
@@ -189,6 +195,19 @@ def delete_run(run: Run) -> None:
     for left in run.folder.parent.glob(f"{_DELETED}*"):
         # By a deletion that was killed.
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _stands_on(other: Run, run: Run) -> bool:
+    """Whether a run's backbone is the one that another run fine-tuned."""
+    try:
+        file = file_of_project(other.config.backbone)
+    except AgeGenderError:
+        return False
+    return (
+        other.folder != run.folder
+        and file is not None
+        and file.resolve() == run.backbone_file.resolve()
+    )
 
 
 def _features_of(run: Run) -> Path | None:
@@ -244,7 +263,8 @@ def check_inputs(config: TrainConfig) -> None:
     """
     if config.exclude is not None:
         read_exclusions(Path(config.exclude))
-    if not Path(config.dataset).is_dir():
+    # `Path.is_dir` raises where a name is too long or a folder is locked.
+    if not os.path.isdir(config.dataset):
         raise DatasetError(
             f"There is no dataset folder {config.dataset}; get the faces with "
             "`python download_dataset.py`, or name another folder."

@@ -1,7 +1,7 @@
-"""Which faces a set of weights was trained on, kept beside it as hashes.
+"""Which faces a model was trained on, kept beside its weights as hashes.
 
-A face that the backbone has seen must not count when the model is measured,
-whatever folder it comes from. Only hashes travel, never pictures.
+A face that the backbone or the heads have seen must not count when the model is
+measured, whatever folder it comes from. Only hashes travel, never pictures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEEN_NAME = "seen.npy"
-"""Name of the file beside the weights."""
+"""Name of the file beside a backbone's weights."""
+
+TRAIN_FACES_NAME = "train_faces.npy"
+"""Name of the file in a run's folder: what its heads have seen, and its backbone."""
 
 CONTENT_BYTES = 8
 """Of the SHA-256: among a million faces, two share these by chance once in 40 million."""

@@ -22,7 +22,7 @@ from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads
 from agegender.training.reporter import Reporter
 from agegender.training.run import Run, RunState
-from agegender.training.seen import SEEN_NAME, seen_file, write_seen
+from agegender.training.seen import SEEN_NAME, TRAIN_FACES_NAME, seen_file, write_seen
 from agegender.uncertainty.familiarity import FITTED_FACES
 from agegender.uncertainty.uncertainty import AnsweredFaces, fit_uncertainty, save_uncertainty
 
@@ -213,6 +213,11 @@ class _Work:
 
     def save(self, trained: _Trained, weights: BackboneWeights) -> None:
         """Save the heads with what they were trained on, and how sure they are."""
+        write_seen(
+            self.train_faces,
+            self.run.folder / TRAIN_FACES_NAME,
+            earlier=seen_file(self.config.backbone),
+        )
         save_weights(
             trained.heads,
             self.run.heads_file,

@@ -102,8 +102,9 @@ def test_command_names_the_reason_of_each_tool_that_cannot_run(
 
     monkeypatch.setattr(compare, "PEERS", (Peer("other 1.0", "a test", refuse),))
     monkeypatch.setattr(compare, "shipped_run", lambda: None)
+    monkeypatch.setattr(compare, "SPLIT", "train")
     output = tmp_path / "out"
-    arguments = ["--dataset", str(make_faces(60)), "--split", "train", "--output", str(output)]
+    arguments = ["--dataset", str(make_faces(60)), "--output", str(output)]
     assert compare.main(arguments) == 0
     table = capsys.readouterr().out
     assert "not run: no model ships with this version" in table
@@ -155,9 +156,10 @@ def test_own_model_is_timed_on_the_faces_it_is_measured_on(
         return faces.assign(age_pred=faces["age"], p_female=0.5, gender_pred=faces["gender"])
 
     monkeypatch.setattr(compare, "shipped_run", object)
+    monkeypatch.setattr(compare, "SPLIT", "train")
     monkeypatch.setattr(compare, "predict_faces", predict_right)
     monkeypatch.setattr(compare, "load_predictor", lambda run: FakePredictor())
-    row, faces = compare.run_own(dataset, "train", 25)
+    row, faces = compare.run_own(dataset, 25)
     assert len(faces) == row["metrics"]["n"] == 25
     assert row["metrics"]["gender"]["accuracy"] == 1.0
     assert shown == [(FRAME_SIZE, FRAME_SIZE, 3)] * 25

@@ -173,6 +173,16 @@ def test_encrypted_zip_is_refused(tmp_path: Path) -> None:
     assert_refused(archive, tmp_path / "out", "encrypted")
 
 
+def test_zip_with_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "odd.zip", [(FACE, b"face")])
+    content = bytearray(archive.read_bytes())
+    central = content.rindex(b"PK\x01\x02")
+    content[central + 9] |= 0x08  # says that it is UTF-8
+    content[central + 46] = 0xFF
+    archive.write_bytes(content)
+    assert_refused(archive, tmp_path / "out", "damaged or cut short")
+
+
 def test_unusual_compression_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "odd.zip", "w", zipfile.ZIP_LZMA) as package:
         package.writestr(FACE, b"face")

@@ -104,6 +104,7 @@ def test_hosts_without_connection_are_asked_once(
     answers["third"] = tar_bytes()
     fetch_dataset(tmp_path / "UTKFace")
     assert has_faces(tmp_path / "UTKFace")
+    assert not has_faces(tmp_path / ("x" * 300))
 
 
 def test_manual_way_is_told_when_all_fail(

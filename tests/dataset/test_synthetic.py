@@ -109,6 +109,7 @@ def test_drawing_again_replaces_the_demo_set_and_nothing_else(tmp_path: Path) ->
 def test_has_demo_faces_tells_folders_apart(demo: Path, tmp_path: Path) -> None:
     assert has_demo_faces(demo)
     assert not has_demo_faces(tmp_path / "nothing")
+    assert not has_demo_faces(tmp_path / ("x" * 300))
     (tmp_path / "empty").mkdir()
     assert not has_demo_faces(tmp_path / "empty")
 

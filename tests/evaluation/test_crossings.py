@@ -98,11 +98,31 @@ def test_small_groups_are_shown_last_and_never_called_real() -> None:
     # Thirty years off, but too few to say so.
     faces.loc[:28, ["race", "age_pred"]] = [4, 70.0]
     faces.loc[0, "age_pred"] = 71.0
+    faces.loc[29:100, "race"] = 1
     ages = group_gaps(faces)
     ages = ages[(ages["figure"] == "mae") & (ages["crossing"] == "race")]
-    assert ages["group"].tolist() == ["White", "Others"]
-    assert ages["is_small"].tolist() == [False, True]
-    assert not ages["is_real"].iloc[1]
+    assert ages["group"].tolist() == ["White", "Black", "Others"]
+    assert ages["is_small"].tolist() == [False, False, True]
+    assert ages["is_real"].tolist() == [True, True, False]
+
+
+def test_nobody_is_compared_with_too_few() -> None:
+    """The rest of a large group may be two faces, about which nothing can be told."""
+    faces = pd.DataFrame({"age": 40, "gender": 0, "race": 0, "gender_pred": 0}, index=range(1000))
+    faces["age_pred"] = 40.0 + np.arange(1000) % 9
+    faces.loc[:1, ["gender", "age_pred"]] = [[1, 52.0], [1, 52.3]]
+    gaps = group_gaps(faces).set_index(["crossing", "group", "figure"])
+    assert gaps.loc[("gender", "male", "mae"), "is_small"]
+    assert not gaps["is_real"].any()
+
+
+def test_a_comparison_is_made_once(make_predictions: MakePredictions) -> None:
+    """Male against female is female against male."""
+    gaps = group_gaps(make_predictions())
+    assert set(gaps["group"][gaps["crossing"] == "gender"]) == {"male"}
+    banded = gaps[(gaps["crossing"] == "gender_band") & (gaps["figure"] == "mae")]
+    assert banded["group"].str.startswith("male").all()
+    assert len(banded) == 3
 
 
 def test_holm_by_hand() -> None:

@@ -47,6 +47,18 @@ def test_share_difference_matches_published_values() -> None:
     assert share_difference(10, 10, 0, 10) == pytest.approx((0.6075, 1.0), abs=5e-5)
 
 
+def test_interval_of_a_picked_difference_allows_for_the_picking() -> None:
+    """Of five groups that are alike, best and worst differ, but not beyond chance."""
+    rng = np.random.default_rng(0)
+    count, missed, naive = 300, 0, 0
+    for hits in rng.binomial(count, 0.93, (1000, 5)):
+        best, worst = int(hits.max()), int(hits.min())
+        missed += share_difference(best, count, worst, count, pairs=10)[0] > 0
+        naive += share_difference(best, count, worst, count)[0] > 0
+    assert missed <= 50
+    assert naive > 100
+
+
 def test_nothing_has_no_interval() -> None:
     with pytest.raises(ValueError, match="no values"):
         bootstrap_mean(np.array([]))

@@ -167,6 +167,18 @@ def test_numbers_as_subjects_stay_text(tmp_path: Path) -> None:
     assert table["gender"].tolist() == [0, 0]
 
 
+def test_photos_without_a_subject_are_of_different_people(tmp_path: Path) -> None:
+    labels = "filename,age,gender,subject\na.png,30,male,ann\nb.png,3,male,\nc.png,3,male, \n"
+    (tmp_path / "labels.csv").write_text(labels)
+    assert read_labels(tmp_path)["subject"].tolist() == ["ann", "b.png", "c.png"]
+
+
+def test_a_year_of_birth_is_no_age(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("filename,age,gender\na.png,1990,male\n")
+    with pytest.raises(DatasetError, match=r"a\.png the age '1990' .* it needs 0 to 116 years"):
+        read_labels(tmp_path)
+
+
 def test_names_of_rows_as_r_writes_them_do_not_matter(folder: Path) -> None:
     (folder / "labels.csv").write_text(
         '"filename","age","gender"\n"1","alone.png",30,"female"\n"2","empty.png",50,"male"\n'

@@ -51,13 +51,6 @@ def test_errors_beyond_the_axis_are_said(make_predictions: MakePredictions) -> N
     assert ax.get_xlim()[1] < 60
 
 
-def test_axes_that_are_given_are_used(make_predictions: MakePredictions) -> None:
-    figure = Figure()
-    ax = figure.subplots()
-    assert plots.plot_errors(make_predictions(), ax=ax) is figure
-    assert figure.axes == [ax]
-
-
 def test_metrics_are_drawn(make_predictions: MakePredictions) -> None:
     metrics = compute_metrics(make_predictions())
     (ax,) = plots.plot_confusion(metrics).axes

@@ -18,18 +18,18 @@ from agegender.evaluation.tables import markdown, titled_markdown
 def test_report_is_whole_and_self_contained(trained: Any, tmp_path: Path) -> None:
     run, dataset = trained
     output = tmp_path / "results"
-    page = write_report(run, dataset, "all", output)
+    page = write_report(run, dataset, "train", output)
     assert page == output / "report.html"
 
     metrics = json.loads((output / "metrics.json").read_text())
-    assert metrics["n"] == len(dataset.of("all"))
+    assert metrics["n"] == len(dataset.of("train"))
     assert isinstance(metrics["age"]["mae"], float)
     assert isinstance(metrics["gender"]["accuracy"], float)
 
     html = page.read_text()
     assert "weights are random" in html
     assert "demo faces" in html
-    assert "trained on are among these" in html
+    assert "if the model was trained on them" in html
     assert run.weights().sha256 in html
     assert dataset.split_hash in html
     links = re.findall(r"""(?:src|href|xlink:href)=["']([^"'#]+)""", html)
@@ -79,6 +79,11 @@ def test_a_file_is_not_overwritten(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("mine")
     with pytest.raises(StorageError, match="is a file"):
         write_report(run, dataset, "validation", tmp_path / "results")
+
+
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="name is too long"):
+        report.check_output(tmp_path / ("x" * 300))
 
 
 def test_worst_come_first(make_predictions: Any) -> None:

@@ -24,6 +24,7 @@ from agegender.prediction import export as export_module
 from agegender.prediction import photos as photos_module
 from agegender.prediction.export import (
     ExplainedPhoto,
+    _Names,
     explain_photos,
     export_model,
     write_folder,
@@ -100,7 +101,7 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     assert [answer.file for answer in answers] == ["x/a.jpg", "bad.jpg", "x/A.png", "../../.."]
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
     assert written == [
-        "out/A-efbabe/1-face.png",
+        "out/A-efbabe7a35b9/1-face.png",
         "out/a/1-face.png",
         "out/a/2-face.png",
         "out/picture/1-face.png",
@@ -131,6 +132,11 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     assert len(new) == 1, "the second of one name in a call gets a folder of its own"
     assert other not in new
     assert (tmp_path / "out" / "a" / "1-face.png").stat().st_mtime_ns == own
+
+
+def test_many_photos_of_one_name_have_a_folder_each() -> None:
+    names = _Names()
+    assert len({names.next(f"photos/{number}/photo.jpg") for number in range(20_000)}) == 20_000
 
 
 def test_table_of_other_things_is_not_replaced(tmp_path: Path) -> None:
@@ -173,7 +179,7 @@ def test_zip_holds_pictures_of_some_photos_and_the_rows_of_all() -> None:
     with zipfile.ZipFile(stream) as archive:
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [
-            "a-aa7bdd/1-face.png",
+            "a-aa7bdd49667f/1-face.png",
             "a/1-face.png",
             "predictions.csv",
             "predictions.jsonl",

@@ -181,6 +181,15 @@ def test_damaged_zip_is_an_error() -> None:
     assert found["up.zip/b.png"] == 2
 
 
+def test_zip_with_an_entry_without_a_name_is_an_error() -> None:
+    data = bytearray(make_zip({"a": png()}))
+    central = data.index(b"PK\x01\x02")
+    # The letter of its name counts as one of its notes.
+    data[central + 28], data[central + 30] = 0, 1
+    [error] = read(("up.zip", bytes(data))).values()
+    assert "the ZIP is damaged" in str(error)
+
+
 def test_locked_zip_is_an_error() -> None:
     data = bytearray(make_zip({"a.png": png()}))
     central = data.index(b"PK\x01\x02")

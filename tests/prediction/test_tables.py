@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from agegender.prediction.tables import (
     COLUMNS,
     TABLE_SUFFIXES,
     Row,
+    check_replaceable,
     table_bytes,
     table_rows,
     write_table,
@@ -114,3 +116,16 @@ def test_full_disk_leaves_the_old_table(tmp_path: Path) -> None:
         write_table(rows(), path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_damaged_table_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "answers.parquet"
+    write_table([], path)
+    whole = path.read_bytes()
+    check_replaceable(path)
+    for place in range(1, 60):
+        damaged = bytearray(whole)
+        damaged[-place - 8] ^= 0xFF
+        path.write_bytes(damaged)
+        with suppress(StorageError):
+            check_replaceable(path)

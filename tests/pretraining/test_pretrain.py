@@ -304,9 +304,11 @@ def test_a_pretraining_keeps_its_recipe(
     monkeypatch.setattr("agegender.commands.pretrain.find_pretraining", lambda name: pretraining)
     assert main(["pretrain", "--recipe", str(other)]) == 1
     assert "was started with another recipe" in capsys.readouterr().err
-    pretraining.excluded_file.write_text("{}")
-    assert main(["pretrain", "--extra", str(tmp_path)]) == 1
-    assert "was started without extra faces" in capsys.readouterr().err
+    for option in ("--dataset", "--extra"):
+        assert main(["pretrain", option, str(tmp_path / "others")]) == 1
+        error = capsys.readouterr().err
+        assert f"was started without faces of {tmp_path / 'others'}" in error
+        assert f"leave out {option} to go on" in error
 
 
 def test_a_start_is_looked_up_before_any_work(

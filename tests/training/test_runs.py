@@ -284,6 +284,20 @@ def test_features_of_a_fine_tuned_backbone_go_with_its_run(monkeypatch):
     assert shared.exists()
 
 
+def test_a_backbone_that_another_run_stands_on_is_not_deleted():
+    run = make_run()
+    save_weights(
+        build_heads(), run.backbone_file, metadata={"size": 32, "crop": 1.0, "has_skill": False}
+    )
+    other = create_run(replace(CONFIG, backbone=str(run.backbone_file)))
+    with pytest.raises(RunError, match=f"{other.id} stands on the backbone that run {run.id}"):
+        delete_run(run)
+    assert run.backbone_file.exists()
+    delete_run(other)
+    delete_run(run)
+    assert list_runs() == []
+
+
 def test_finished_run_cannot_be_resumed():
     with pytest.raises(RunError, match="finished and cannot be resumed"):
         resume_run(make_run())
@@ -292,6 +306,8 @@ def test_finished_run_cannot_be_resumed():
 def test_missing_inputs_are_refused_before_a_run_is_made(make_faces):
     with pytest.raises(DatasetError, match="no dataset folder"):
         start_run(replace(CONFIG, dataset="nowhere"))
+    with pytest.raises(DatasetError, match="no dataset folder"):
+        start_run(replace(CONFIG, dataset="x" * 300))
     with pytest.raises(ModelNotFoundError, match="no backbone weights"):
         start_run(replace(CONFIG, dataset=str(make_faces(4)), backbone="nothing"))
     assert list_runs() == []

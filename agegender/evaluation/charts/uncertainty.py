@@ -19,7 +19,7 @@ _MOST_POINTS = 500
 
 
 def coverage_chart(metrics: dict[str, Any], by: str) -> Any:
-    """Draw the share of ages inside of their intervals by group, beside what was promised.
+    """Draw the share of ages inside of their intervals by group, beside what is promised for all.
 
     Args:
         metrics: What `compute_metrics` returned, with intervals.
@@ -32,7 +32,7 @@ def coverage_chart(metrics: dict[str, Any], by: str) -> Any:
         by,
         title="Coverage",
         percent=True,
-        floor_label="promised",
+        floor_label="promised for all together",
     ).properties(title=titled("Ages inside of their 90% intervals", metrics["n"]))
 
 

@@ -13,17 +13,16 @@ from agegender.evaluation.distributions import bias_table, error_table, error_ti
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 from agegender.evaluation.plots.groups import plot_groups
-from agegender.evaluation.plots.style import INK_COLOR, axes, count_ticks, label
+from agegender.evaluation.plots.style import INK_COLOR, count_ticks, label, new_axes
 
 
-def plot_age_scatter(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_age_scatter(predictions: pd.DataFrame) -> Figure:
     """Draw predicted against true ages; the dashed line is where both agree.
 
     Args:
         predictions: As in `compute_metrics`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     shown = scatter_sample(predictions)
     oldest = 10 * math.ceil(max(shown["age"].max(), shown["age_pred"].max(), 10) / 10)
     _scatter(ax, shown, shown["age_pred"])
@@ -33,14 +32,13 @@ def plot_age_scatter(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
     return label(ax, title, "True age, years", "Predicted age, years")
 
 
-def plot_residuals(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_residuals(predictions: pd.DataFrame) -> Figure:
     """Draw the age error of every face against its age, and its mean by decade.
 
     Args:
         predictions: As in `compute_metrics`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     shown = scatter_sample(predictions)
     _scatter(ax, shown, shown["age_pred"] - shown["age"])
     means = bias_table(predictions)
@@ -50,14 +48,13 @@ def plot_residuals(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
     return label(ax, title, "True age, years", "Predicted minus true age, years")
 
 
-def plot_errors(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_errors(predictions: pd.DataFrame) -> Figure:
     """Draw how often the predicted age is too low or too high, and by how much.
 
     Args:
         predictions: As in `compute_metrics`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     table = error_table(predictions)
     width = (table["error_to"] - table["error_from"]) * 0.9
     ax.bar(table["error_from"], table["n"], width, align="edge", color=ACCENT_COLOR)
@@ -67,13 +64,12 @@ def plot_errors(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
     return label(ax, title, error_title(predictions), "Faces")
 
 
-def plot_age_error(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
+def plot_age_error(metrics: dict[str, Any], by: str) -> Figure:
     """Draw the mean absolute age error of groups, with 95% intervals and floors.
 
     Args:
         metrics: What `compute_metrics` returned.
         by: One of `GROUPINGS`.
-        ax: Axes to draw in; those of a new figure by default.
     """
     age = metrics["age"]
     return plot_groups(
@@ -84,7 +80,6 @@ def plot_age_error(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figur
         axis_title="MAE, years",
         percent=False,
         floor_label=f"no skill: always {age['floor_age']:.0f} years",
-        ax=ax,
     )
 
 

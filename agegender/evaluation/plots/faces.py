@@ -11,17 +11,16 @@ from matplotlib.figure import Figure
 from agegender.config import GENDER_COLORS, RACE_COLORS
 from agegender.evaluation.distributions import age_table, balance_table, race_table
 from agegender.evaluation.labels import titled
-from agegender.evaluation.plots.style import axes, count_ticks, label
+from agegender.evaluation.plots.style import count_ticks, label, new_axes
 
 
-def plot_age(faces: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_age(faces: pd.DataFrame) -> Figure:
     """Draw how many faces there are of every age, by gender.
 
     Args:
         faces: Rows with `age` and `gender`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     bottom: Any = 0
     for gender, rows in age_table(faces).groupby("gender", sort=False):
         starts, counts = rows["age_from"].to_numpy(), rows["n"].to_numpy()
@@ -33,28 +32,26 @@ def plot_age(faces: pd.DataFrame, *, ax: Any = None) -> Figure:
     return label(ax, titled("Age", len(faces)), "Age, years", "Faces")
 
 
-def plot_race(faces: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_race(faces: pd.DataFrame) -> Figure:
     """Draw how many faces there are of every race group.
 
     Args:
         faces: Rows with `race`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     table = race_table(faces)
     ax.bar(table["race"], table["n"], 0.7, color=[RACE_COLORS[name] for name in table["race"]])
     count_ticks(ax.yaxis)
     return label(ax, titled("Race group", len(faces)), "", "Faces")
 
 
-def plot_balance(faces: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_balance(faces: pd.DataFrame) -> Figure:
     """Draw how many men and women there are in every age band.
 
     Args:
         faces: Rows with `age` and `gender`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     table = balance_table(faces)
     bands = list(dict.fromkeys(table["band"]))
     places = np.arange(len(bands))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from agegender.evaluation.labels import (
     VERDICT_COLORS,
     VERDICTS,
 )
-from agegender.evaluation.plots.style import INK_COLOR, axes, label, percent_ticks
+from agegender.evaluation.plots.style import INK_COLOR, label, new_axes, percent_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 GAPS_SHOWN = 12
 
 
-def plot_crossing(groups: pd.DataFrame, figure: str, *, ax: Any = None) -> Figure:
+def plot_crossing(groups: pd.DataFrame, figure: str) -> Figure:
     """Write a figure into a grid of race group and gender by age band.
 
     Args:
         groups: What `crossings.group_figures` returned.
         figure: "mae", "bias" or "accuracy".
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     part = groups[groups["crossing"] == "race_gender_band"]
     names = (part["race"] + ", " + part["gender"]).drop_duplicates().tolist()
     bands = [name for _, _, name in AGE_BANDS if (part["band"] == name).any()]
@@ -60,15 +59,14 @@ def plot_crossing(groups: pd.DataFrame, figure: str, *, ax: Any = None) -> Figur
     return label(ax, f"{FIGURE_TITLES[figure]}, by race group, gender and age band", "", "")
 
 
-def plot_gaps(gaps: pd.DataFrame, figure: str, *, ax: Any = None) -> Figure:
+def plot_gaps(gaps: pd.DataFrame, figure: str) -> Figure:
     """Draw the largest gaps of a figure with their 95% intervals.
 
     Args:
         gaps: What `crossings.group_gaps` returned.
         figure: "mae", "bias" or "accuracy".
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     part = largest_gaps(gaps, figure, GAPS_SHOWN)
     for is_real, name in VERDICTS.items():
         rows = part[part["is_real"] == is_real]
@@ -91,16 +89,15 @@ def plot_gaps(gaps: pd.DataFrame, figure: str, *, ax: Any = None) -> Figure:
     return label(ax, f"Largest gaps: {title}", f"{title}, the group's less the others'", "")
 
 
-def plot_gate(curve: pd.DataFrame, gate: int, challenge: int | None, *, ax: Any = None) -> Figure:
+def plot_gate(curve: pd.DataFrame, gate: int, challenge: int | None) -> Figure:
     """Draw both errors of an age gate against its threshold.
 
     Args:
         curve: What `gates.gate_curve` returned.
         gate: The gate's age, in years.
         challenge: The challenge age, in years, if it is known.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     for column, name in GATE_CURVES.items():
         ax.plot(
             curve["threshold"], curve[column], color=GATE_COLORS[column], linewidth=2, label=name

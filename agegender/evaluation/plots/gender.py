@@ -11,16 +11,15 @@ from agegender.config import ACCENT_COLOR, GENDER_NAMES, MUTED_COLOR, WRONG_COLO
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table, reliability_table, roc_table
 from agegender.evaluation.plots.groups import plot_groups
-from agegender.evaluation.plots.style import axes, label, percent_ticks
+from agegender.evaluation.plots.style import label, new_axes, percent_ticks
 
 
-def plot_gender_accuracy(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
+def plot_gender_accuracy(metrics: dict[str, Any], by: str) -> Figure:
     """Draw the gender accuracy of groups, with 95% intervals and floors.
 
     Args:
         metrics: What `compute_metrics` returned.
         by: One of `GROUPINGS`.
-        ax: Axes to draw in; those of a new figure by default.
     """
     gender = metrics["gender"]
     return plot_groups(
@@ -31,18 +30,16 @@ def plot_gender_accuracy(metrics: dict[str, Any], by: str, *, ax: Any = None) ->
         axis_title="Gender accuracy",
         percent=True,
         floor_label=f"no skill: always {gender['floor_gender']}",
-        ax=ax,
     )
 
 
-def plot_confusion(metrics: dict[str, Any], *, ax: Any = None) -> Figure:
+def plot_confusion(metrics: dict[str, Any]) -> Figure:
     """Draw the confusion matrix of gender; rows are the truth and add up to 100%.
 
     Args:
         metrics: What `compute_metrics` returned.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -61,14 +58,13 @@ def plot_confusion(metrics: dict[str, Any], *, ax: Any = None) -> Figure:
     return label(ax, titled("Gender: true and predicted", metrics["n"]), "Predicted", "True")
 
 
-def plot_roc(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_roc(predictions: pd.DataFrame) -> Figure:
     """Draw the ROC curve of telling "female" apart; the dashed line is guessing.
 
     Args:
         predictions: As in `compute_metrics`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     table = roc_table(predictions)
     ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
     ax.plot(
@@ -78,14 +74,13 @@ def plot_roc(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
     return _shares(ax, title, "Males called female", "Females called female")
 
 
-def plot_calibration(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_calibration(predictions: pd.DataFrame) -> Figure:
     """Draw how often faces are female against how sure the model was; bars are 95% intervals.
 
     Args:
         predictions: As in `compute_metrics`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     table = reliability_table(predictions)
     ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
     ax.vlines(table["predicted"], table["low"], table["high"], color=ACCENT_COLOR, linewidth=2)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, RACE_COLORS
 from agegender.evaluation.labels import GROUP_TITLES
-from agegender.evaluation.plots.style import INK_COLOR, axes, label, percent_ticks
+from agegender.evaluation.plots.style import INK_COLOR, label, new_axes, percent_ticks
 
 
 def plot_groups(
@@ -22,7 +20,6 @@ def plot_groups(
     axis_title: str,
     percent: bool,
     floor_label: str,
-    ax: Any = None,
 ) -> Figure:
     """Draw a dot with its interval for each group, and a grey mark where no skill would be.
 
@@ -35,9 +32,8 @@ def plot_groups(
         axis_title: Title of the figure's axis, with its unit.
         percent: Whether the figure is a share.
         floor_label: What the grey mark means.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     places = np.arange(len(table))
     known = {**RACE_COLORS, **GENDER_COLORS}
     colors = [known.get(name, ACCENT_COLOR) for name in table["group"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -16,10 +16,11 @@ from agegender.evaluation.intervals import bootstrap_mean
 from agegender.evaluation.labels import titled
 from agegender.evaluation.plots.style import (
     INK_COLOR,
-    axes,
     label,
+    new_axes,
     new_figure,
     percent_ticks,
+    style_axes,
     title_above,
 )
 from agegender.explanation.faithfulness import KINDS, SHARES
@@ -49,7 +50,7 @@ def plot_faithfulness(check: HeatmapCheck) -> Figure:
     grid = figure.subplots(len(HEADS), len(KINDS), sharey="row")
     for head, row in zip(HEADS, grid, strict=True):
         for kind, ax in zip(KINDS, row, strict=True):
-            axes(ax)
+            style_axes(ax)
             for name, (text, color, line) in zip((head, *OTHER_MAPS), _LOOKS, strict=True):
                 changes = check.changes(head, name, kind).astype(np.float64)
                 low, high = np.transpose([bootstrap_mean(step) for step in changes.T])
@@ -100,14 +101,13 @@ def plot_mean_maps(check: HeatmapCheck, crop: float) -> Figure:
     return figure
 
 
-def plot_sanity(check: HeatmapCheck, *, ax: Any = None) -> Figure:
+def plot_sanity(check: HeatmapCheck) -> Figure:
     """Draw how alike the maps stay as the network is destroyed from the heads down.
 
     Args:
         check: What `measure_heatmaps` returned.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     colors = {"age": ACCENT_COLOR, **GENDER_COLORS}
     # The whole network's maps are those that the others are compared with.
     parts = ["nothing", *check.sanity["destroyed"]]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agegender.config import SPLIT_COLORS
-from agegender.evaluation.plots.style import SIZE, axes, label, new_figure, percent_ticks
+from agegender.evaluation.plots.style import SIZE, label, new_figure, percent_ticks, style_axes
 
 
 def plot_pretraining(history: pd.DataFrame) -> Figure:
@@ -19,7 +19,7 @@ def plot_pretraining(history: pd.DataFrame) -> Figure:
             `adult_gender_accuracy` (0..1).
     """
     figure = new_figure(2 * SIZE[0], SIZE[1])
-    age, gender = (axes(ax) for ax in figure.subplots(1, 2))
+    age, gender = (style_axes(ax) for ax in figure.subplots(1, 2))
     color = SPLIT_COLORS["validation"]
     age.plot(history["epoch"], history["age_mae"], "o-", color=color, markersize=3.5)
     for column, style, name in (

@@ -12,9 +12,9 @@ from agegender.evaluation.corruptions import CORRUPTIONS
 from agegender.evaluation.labels import titled
 from agegender.evaluation.plots.style import (
     INK_COLOR,
-    axes,
     new_figure,
     percent_ticks,
+    style_axes,
     title_above,
 )
 from agegender.evaluation.robustness import CLEAN
@@ -52,7 +52,7 @@ def plot_robustness(table: pd.DataFrame, measure: str) -> Figure:
     for ax in grid.flat[len(shown) :]:
         ax.set_axis_off()
     for ax, corruption in zip(grid.flat, shown, strict=False):
-        axes(ax)
+        style_axes(ax)
         rows = pd.concat([pd.DataFrame([clean]), table[table["corruption"] == corruption.name]])
         low, high = rows[f"{measure}_low"], rows[f"{measure}_high"]
         ax.axhline(clean[measure], linestyle="--", color=MUTED_COLOR, linewidth=1.2)

@@ -27,14 +27,13 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER_COLOR)
 
 
-def axes(ax: Any) -> Any:
-    """Return the axes given, or those of a new figure, in the project's style.
+def new_axes() -> Any:
+    """Return the `matplotlib.axes.Axes` of a new figure, in the project's style."""
+    return style_axes(new_figure(*SIZE).subplots())
 
-    Args:
-        ax: `matplotlib.axes.Axes`, or None for a new figure.
-    """
-    if ax is None:
-        ax = new_figure(*SIZE).subplots()
+
+def style_axes(ax: Any) -> Any:
+    """Bring axes into the project's style, and return them."""
     ax.set_facecolor("none")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED_COLOR)

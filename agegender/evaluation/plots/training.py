@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agegender.config import SPLIT_COLORS
 from agegender.evaluation.labels import HISTORY_TITLES
-from agegender.evaluation.plots.style import axes, label, percent_ticks
+from agegender.evaluation.plots.style import label, new_axes, percent_ticks
 
 
-def plot_training(history: pd.DataFrame, measure: str, *, ax: Any = None) -> Figure:
+def plot_training(history: pd.DataFrame, measure: str) -> Figure:
     """Draw a curve of a training, for the train and the validation faces.
 
     Args:
         history: A run's metrics: `epoch` and, for the measure, `…` (train)
             and `val_…` (validation), a row for each epoch; may be empty.
         measure: One of `HISTORY_TITLES`.
-        ax: Axes to draw in; those of a new figure by default.
 
     Raises:
         ValueError: If `measure` is not one of them.
     """
     if measure not in HISTORY_TITLES:
         raise ValueError(f"no curve {measure!r}; choose one of {', '.join(HISTORY_TITLES)}")
-    ax = axes(ax)
+    ax = new_axes()
     for split, column in (("train", measure), ("validation", f"val_{measure}")):
         color = SPLIT_COLORS[split]
         ax.plot(history["epoch"], history[column], "o-", color=color, markersize=3.5, label=split)

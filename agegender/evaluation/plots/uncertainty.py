@@ -11,17 +11,16 @@ from agegender.config import ACCENT_COLOR
 from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 from agegender.evaluation.plots.groups import plot_groups
-from agegender.evaluation.plots.style import axes, label, percent_ticks
+from agegender.evaluation.plots.style import label, new_axes, percent_ticks
 from agegender.evaluation.uncertainty import risk_curve
 
 
-def plot_coverage(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
-    """Draw the share of ages inside of their intervals by group, beside what was promised.
+def plot_coverage(metrics: dict[str, Any], by: str) -> Figure:
+    """Draw the share of ages inside of their intervals by group, beside what is promised for all.
 
     Args:
         metrics: What `compute_metrics` returned, with intervals.
         by: One of `COVERAGE_GROUPINGS`.
-        ax: Axes to draw in; those of a new figure by default.
     """
     groups = group_table(metrics["uncertainty"]["intervals"][f"by_{by}"])
     return plot_groups(
@@ -31,18 +30,16 @@ def plot_coverage(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure
         title=titled("Ages inside of their 90% intervals", metrics["n"]),
         axis_title="Coverage",
         percent=True,
-        floor_label="promised",
-        ax=ax,
+        floor_label="promised for all together",
     )
 
 
-def plot_width(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
+def plot_width(metrics: dict[str, Any], by: str) -> Figure:
     """Draw the mean width of intervals by group, beside that of the same width for all.
 
     Args:
         metrics: What `compute_metrics` returned, with intervals.
         by: One of `COVERAGE_GROUPINGS`.
-        ax: Axes to draw in; those of a new figure by default.
     """
     groups = group_table(metrics["uncertainty"]["intervals"][f"by_{by}"])
     return plot_groups(
@@ -53,18 +50,16 @@ def plot_width(metrics: dict[str, Any], by: str, *, ax: Any = None) -> Figure:
         axis_title="Mean width, years",
         percent=False,
         floor_label="the same width for all",
-        ax=ax,
     )
 
 
-def plot_risk_coverage(predictions: pd.DataFrame, *, ax: Any = None) -> Figure:
+def plot_risk_coverage(predictions: pd.DataFrame) -> Figure:
     """Draw how often genders are right if only the surest share of them is told.
 
     Args:
         predictions: As in `compute_metrics`.
-        ax: Axes to draw in; those of a new figure by default.
     """
-    ax = axes(ax)
+    ax = new_axes()
     curve = risk_curve(predictions)
     ax.plot(curve["share"], curve["accuracy"], color=ACCENT_COLOR, linewidth=2)
     ax.set(xlim=(-0.02, 1.02))

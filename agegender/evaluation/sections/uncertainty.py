@@ -9,7 +9,7 @@ from agegender.evaluation.tables import coverage_breakdown, percent, percent_ran
 
 _WORDS = {
     "predicted_decade": "decade of the answered age",
-    "decade": "decade of the true age (reported, not promised)",
+    "decade": "decade of the true age",
     "gender": "gender",
     "race": "race group",
 }
@@ -24,7 +24,8 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
     if uncertainty["intervals"] is not None:
         lead = (
             "Each age has a 90% interval, made true by conformal prediction for faces like those "
-            f"of the dataset, whatever decade is answered. {lead}"
+            f"of the dataset, on average over all of them. By group it is reported, not promised. "
+            f"{lead}"
         )
         figures = [
             draw(
