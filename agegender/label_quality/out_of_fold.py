@@ -81,18 +81,22 @@ def predict_out_of_fold(
         on_epochs: Called with (done, total), in epochs of all folds.
 
     Returns:
-        Rows of `dataset.faces` of the train split whose pictures can be read,
-        with `age_pred` (years) and `p_female` (0..1).
+        Rows of `dataset.faces` of the train split, with `age_pred` (years) and
+        `p_female` (0..1).
 
     Raises:
-        DatasetError: If too few faces of either split can be read.
+        DatasetError: If either split has too few faces, or a picture cannot be
+            read: a list with holes would be kept.
         ModelNotFoundError, InvalidModelError: If the weights cannot be read.
         StorageError: If the disk refuses.
     """
     train, selection = _faces(dataset)
     fold = draw_folds(train["duplicate_group"].to_numpy())
     if len(np.unique(fold)) < FOLDS or selection.empty:
-        raise _too_few(dataset)
+        raise DatasetError(
+            f"{dataset.folder} has too few train and validation faces to check its labels; add "
+            "faces."
+        )
     files = _files(train, selection, weights)
     kept = [read_table(file, _ANSWERS) for file in files]
     missing = [number for number, part in enumerate(kept) if part is None]
@@ -101,21 +105,22 @@ def predict_out_of_fold(
         features = load_features(dataset.folder, faces, weights, on_progress=on_faces)
         # -1 for the selection faces, which are in no fold.
         fold = np.concatenate([fold, np.full(len(selection), -1)])
-        if not features.usable[fold < 0].any():
-            raise _too_few(dataset)
+        if features.skipped:
+            raise DatasetError(
+                f"{len(features.skipped):,} of the pictures of {dataset.folder} cannot be read, "
+                f"{features.skipped[0]} among them; bring them back or index the folder again with "
+                "`python -m agegender index`."
+            )
         for position, number in enumerate(missing):
 
             def count_epoch(row: dict[str, float], before: int = position * EPOCHS) -> None:
                 if on_epochs is not None:
                     on_epochs(before + int(row["epoch"]), len(missing) * EPOCHS)
 
-            learned = features.usable & (fold != number) & (fold >= 0)
-            answered = features.usable & (fold == number)
-            if not (learned.any() and answered.any()):
-                raise _too_few(dataset)
+            learned, answered = (fold != number) & (fold >= 0), fold == number
             heads = train_heads(
                 _label(faces, features, learned),
-                _label(faces, features, features.usable & (fold < 0)),
+                _label(faces, features, fold < 0),
                 TrainConfig("", weights.name, epochs=EPOCHS, patience=EPOCHS),
                 on_epoch=count_epoch,
             )
@@ -177,10 +182,3 @@ def _answer(
     answers = answer_features(heads, features.values[rows])
     columns = (faces["sha256"].to_numpy()[rows], answers.age, answers.p_female)
     return pd.DataFrame(dict(zip(_ANSWERS, columns, strict=True)))
-
-
-def _too_few(dataset: Dataset) -> DatasetError:
-    return DatasetError(
-        f"{dataset.folder} has too few train and validation faces that can be read to check its "
-        "labels; add faces."
-    )

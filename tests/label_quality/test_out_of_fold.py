@@ -82,7 +82,8 @@ def heads(monkeypatch: pytest.MonkeyPatch) -> list[Lines]:
         noise = np.random.default_rng(0).normal(0, 2, len(faces))
         values[:, :, 0] = (age + noise).to_numpy()[:, None]
         values[:, :, 1] = faces["gender"].to_numpy()[:, None]
-        return Features(values, [], np.ones(len(values), bool))
+        usable = np.array([(folder / file).exists() for file in faces["file"]])
+        return Features(values, faces["file"][~usable].tolist(), usable)
 
     def learn(*args: Any, **options: Any) -> Lines:
         learned.append(learn_lines(*args, **options))
@@ -144,6 +145,20 @@ def test_too_few_faces_are_refused(make_faces: MakeFaces) -> None:
     dataset = open_dataset(make_faces(4))
     with pytest.raises(DatasetError, match="too few"):
         predict_out_of_fold(dataset, find_weights("random:32"))
+
+
+def test_a_picture_that_is_gone_leaves_no_list_with_a_hole(
+    make_faces: MakeFaces, heads: list[Lines]
+) -> None:
+    dataset = _dataset(make_faces)
+    weights = find_weights("random:32")
+    gone = dataset.path(dataset.of("train")["file"].iloc[5])
+    aside = gone.rename(gone.with_suffix(".aside"))
+    with pytest.raises(DatasetError, match=f"1 of the pictures .* {gone.name} among them"):
+        predict_out_of_fold(dataset, weights)
+    assert not list(workspace_dir().glob("label-quality/*/*.parquet"))
+    aside.rename(gone)
+    assert len(predict_out_of_fold(dataset, weights)) == len(dataset.of("train"))
 
 
 def test_the_command_writes_a_list(
