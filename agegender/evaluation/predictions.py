@@ -17,7 +17,7 @@ import pandas as pd
 from agegender.config import SEED, SPLIT_NAMES, workspace_dir
 from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError, InvalidModelError, ModelNotFoundError
-from agegender.model.answer import answer_features, answered_gender
+from agegender.model.answer import CHUNK_FACES, answer_features, answered_gender
 from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -49,9 +49,6 @@ COLUMNS = (
     "age_high",
     "unfamiliar",
 )
-
-CHUNK_FACES = 4096
-"""So many faces are answered at a time, some 100 MB."""
 
 PREDICTIONS_VERSION = 2
 """Part of the names of saved results; raised when the same model would answer otherwise."""
