@@ -19,6 +19,7 @@ from agegender.model.tensors import read_tensors
 from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.training.runs import default_run
+from pages.shared import usable_runs
 
 pytestmark = pytest.mark.shipped
 
@@ -47,6 +48,12 @@ def test_a_first_start_has_a_model() -> None:
     uncertainty = run.load_uncertainty()
     assert uncertainty is not None
     assert uncertainty.intervals is not None
+
+
+def test_the_shipped_run_is_finished_and_offered() -> None:
+    """It is as old as its weights: a state that this version cannot read is called damaged."""
+    assert default_run().state.status == "finished"
+    assert usable_runs()[0].is_shipped
 
 
 @pytest.mark.slow

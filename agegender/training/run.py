@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,10 @@ class Run:
     def _read_state(self) -> RunState:
         try:
             _ = self.config
-            state = RunState(**json.loads(self._file("state.json").read_text(encoding="utf-8")))
+            values = json.loads(self._file("state.json").read_text(encoding="utf-8"))
+            # Other versions wrote other times; a run is no worse for it.
+            names = [field.name for field in fields(RunState)]
+            state = RunState(**{name: values[name] for name in names if name in values})
         except (RunError, OSError, ValueError, TypeError) as error:
             reason = str(error) if isinstance(error, RunError) else _damage(self, "state.json")
             return RunState("damaged", message=reason)
