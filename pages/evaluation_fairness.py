@@ -11,7 +11,7 @@ from agegender.config import ADULT_AGE_YEARS
 from agegender.dataset.dataset import Dataset
 from agegender.errors import DatasetError
 from agegender.evaluation import charts
-from agegender.evaluation.crossings import CROSSINGS, FIGURES
+from agegender.evaluation.crossings import CROSSINGS, FIGURES, NO_GAPS, largest_gaps
 from agegender.evaluation.fairness import (
     compute_fairness,
     crossing_table,
@@ -96,12 +96,15 @@ def show_crossings(metrics: dict[str, Any]) -> None:
         st.info("There is no such face.", icon=":material/info:")
         return
     groups, gaps = pd.DataFrame(found["groups"]), pd.DataFrame(found["gaps"])
-    real = int(gaps.loc[gaps["figure"] == figure, "is_real"].sum())
-    st.markdown(
-        f"**{real}** {'gap is' if real == 1 else 'gaps are'} not noise: they stay after Holm's "
-        "correction for all comparisons made here."
-    )
-    st.altair_chart(charts.gap_chart(gaps, figure))
+    if largest_gaps(gaps, figure, 1).empty:
+        st.info(f"{NO_GAPS} Evaluate more faces.", icon=":material/info:")
+    else:
+        real = int(gaps.loc[gaps["figure"] == figure, "is_real"].sum())
+        st.markdown(
+            f"**{real}** {'gap is' if real == 1 else 'gaps are'} not noise: they stay after "
+            "Holm's correction for all comparisons made here."
+        )
+        st.altair_chart(charts.gap_chart(gaps, figure))
     st.caption(
         "Each group against all others, or against those of its own age band where the band is "
         "part of it, since errors grow with age. Lines are 95% intervals, each for its gap alone. "

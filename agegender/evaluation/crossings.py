@@ -145,6 +145,10 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns=["place", "size", "p"]).reset_index(drop=True)
 
 
+NO_GAPS = f"Every group here has fewer than {SMALLEST_COMPARED_GROUP} faces, or the others do."
+"""What to say where `largest_gaps` is empty."""
+
+
 def largest_gaps(gaps: pd.DataFrame, figure: str, count: int) -> pd.DataFrame:
     """Return the largest gaps of a figure, for drawing: small groups are left out.
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from agegender.errors import DatasetError
 from agegender.evaluation import charts, fairness, plots
-from agegender.evaluation.crossings import group_figures, group_gaps
+from agegender.evaluation.crossings import NO_GAPS, group_figures, group_gaps
 from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
 from agegender.evaluation.gates import gate_curve
 from agegender.evaluation.sections import base
@@ -61,6 +61,8 @@ def test_only_what_is_real_is_said_to_be(make_predictions: MakePredictions) -> N
     [rows] = [data for data in spec["datasets"].values() if len(data) > 1]
     assert rows[0]["verdict"] == "not noise"
     assert not any(row["is_small"] for row in rows)
+    (ax,) = plots.plot_gaps(group_gaps(faces.head(40)), "accuracy").axes
+    assert [text.get_text() for text in ax.texts] == [NO_GAPS]
     (ax,) = plots.plot_crossing(group_figures(faces), "mae").axes
     assert len(ax.texts) == 2 * 5 * 3
 

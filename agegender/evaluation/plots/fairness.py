@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from agegender.config import AGE_BANDS, MUTED_COLOR
-from agegender.evaluation.crossings import largest_gaps
+from agegender.evaluation.crossings import NO_GAPS, largest_gaps
 from agegender.evaluation.labels import (
     FIGURE_TITLES,
     GATE_COLORS,
@@ -83,7 +83,10 @@ def plot_gaps(gaps: pd.DataFrame, figure: str) -> Figure:
         fontsize=8,
     )
     ax.set_ylim(max(len(part), 1) - 0.4, -0.6)
-    if figure == "accuracy":
+    if part.empty:
+        ax.set_xticks([])
+        ax.text(0.5, 0.5, NO_GAPS, transform=ax.transAxes, ha="center", fontsize=9, color=INK_COLOR)
+    elif figure == "accuracy":
         percent_ticks(ax.xaxis)
     title = FIGURE_TITLES[figure]
     return label(ax, f"Largest gaps: {title}", f"{title}, the group's less the others'", "")
