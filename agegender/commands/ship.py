@@ -24,6 +24,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("name", help="name of the pretraining")
     parser.add_argument("--dataset", type=Path, default=default_dataset_dir(), help="%(default)s")
+    parser.add_argument(
+        "--start-share",
+        type=_share,
+        default=0.0,
+        help="ship the mean with the weights that it went on from, with so much of those, "
+        "0 to 1 (default: %(default)g)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -35,7 +42,22 @@ def run(args: argparse.Namespace) -> int:
             f"There is no pretraining {args.name!r} in {pretraining.folder.parent}; "
             "`python -m agegender pretrain` makes one."
         )
-    folder = ship(pretraining, args.dataset)
+    folder = ship(pretraining, args.dataset, start_share=args.start_share)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         print(f"{file.stat().st_size:>12,} bytes  {file.relative_to(folder)}")
     return 0
+
+
+def _share(text: str) -> float:
+    """Read a share.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not a number from 0 to 1.
+    """
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
+    return share

@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from agegender.config import SHIPPED_DIR
 from agegender.errors import ModelNotFoundError, RunError, StoppedError
 from agegender.model.architecture import build_backbone, float32_policy
+from agegender.model.preprocessing import InputSpec
 from agegender.model.tensors import read_metadata, save_weights
 from agegender.model.weights import SHIPPED, SHIPPED_FILE
+from agegender.pretraining.averaging import average_with, estimate_statistics
 from agegender.pretraining.network import build_network
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
@@ -46,6 +48,7 @@ def ship(
     pretraining: Pretraining,
     dataset: Path,
     *,
+    start_share: float = 0.0,
     destination: Path = SHIPPED_DIR,
     on_state: Callable[[RunState], None] | None = None,
 ) -> Path:
@@ -57,6 +60,8 @@ def ship(
     Args:
         pretraining: A finished (or stopped) pretraining.
         dataset: UTKFace, for the heads.
+        start_share: Share of the weights that the pretraining went on from in the
+            mean that is shipped (`averaging`), 0 to 1.
         destination: Folder to replace as a whole when everything is there.
         on_state: Called with the states of the heads' training.
 
@@ -65,7 +70,8 @@ def ship(
 
     Raises:
         ModelNotFoundError: If there is no checkpoint yet.
-        RunError: If it is not known what it has seen, or no epoch is done.
+        RunError: If it is not known what it has seen, no epoch is done, or there are
+            no weights for the mean.
         StoppedError: If the heads' training was stopped.
         AgeGenderError: Whatever makes the heads' training fail.
     """
@@ -74,16 +80,32 @@ def ship(
             f"{pretraining.folder} has no checkpoint yet; run `python -m agegender pretrain` first."
         )
     _check(pretraining)
+    start = pretraining.start_file
+    if start_share and not start.exists():
+        raise RunError(
+            f"{pretraining.folder} started from nothing, so there is nothing to take a mean with; "
+            "ship it without a share of its start."
+        )
+    backbone = trained_backbone(pretraining)
+    if start_share:
+        recipe = pretraining.recipe
+        average_with(backbone, start, start_share)
+        # The layers that were frozen are the same in both.
+        estimate_statistics(
+            backbone,
+            _train_faces(pretraining),
+            InputSpec(recipe.stages[-1].size, recipe.crop),
+            keep=recipe.frozen,
+        )
     with replacing(destination) as part:
         part.mkdir()
         weights = part / SHIPPED_FILE.name
         save_weights(
-            trained_backbone(pretraining),
+            backbone,
             weights,
             dtype="float16",
-            metadata=_describe(pretraining),
+            metadata={**_describe(pretraining), "start_share": start_share},
         )
-        start = pretraining.start_file
         write_seen(
             _train_faces(pretraining),
             part / SEEN_NAME,

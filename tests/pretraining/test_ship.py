@@ -10,13 +10,14 @@ import pytest
 
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import ModelNotFoundError, RunError
-from agegender.model.tensors import save_tensors
+from agegender.model.architecture import build_backbone
+from agegender.model.tensors import read_tensors, save_weights
 from agegender.model.weights import find_weights
 from agegender.pretraining.network import build_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
-from agegender.pretraining.ship import _train_faces, ship
+from agegender.pretraining.ship import _train_faces, ship, trained_backbone
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
 from agegender.training.seen import is_seen, write_seen
@@ -36,9 +37,9 @@ def test_what_cannot_say_what_it_has_seen_is_not_shipped(
     samples = collect_samples(open_dataset(make_faces(20)), None)
     pretraining = Pretraining(tmp_path / "pretraining")
 
-    def refusal() -> str:
+    def refusal(start_share: float = 0.0) -> str:
         with pytest.raises(RunError) as refused:
-            ship(pretraining, tmp_path, destination=tmp_path / "shipped")
+            ship(pretraining, tmp_path, start_share=start_share, destination=tmp_path / "shipped")
         assert not (tmp_path / "shipped").exists()
         return str(refused.value)
 
@@ -48,6 +49,8 @@ def test_what_cannot_say_what_it_has_seen_is_not_shipped(
     pretraining.metrics_file.touch()
     samples.table.drop(columns="phash").to_parquet(pretraining.samples_file)
     assert "no column phash" in refusal()
+    samples.table.to_parquet(pretraining.samples_file)
+    assert "started from nothing" in refusal(start_share=0.5)
     pretraining.excluded_file.unlink()
     assert "excluded.json is missing" in refusal()
 
@@ -75,13 +78,16 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     pretraining = Pretraining(tmp_path / "pretraining")
     start = tmp_path / "start" / "weights.safetensors"
     start.parent.mkdir()
-    sha256 = save_tensors({"any": np.zeros(1, "float32")}, start, {"size": 16})
+    sha256 = save_weights(build_backbone(32), start, dtype="float16", metadata={"size": 32})
     write_seen(dataset.of("validation"), start.with_name("seen.npy"))
     prepare_pretraining(pretraining, RECIPE, collect_samples(dataset, None), start=start)
     pd.DataFrame([{"epoch": 1, "age_mae": 9.5}]).to_csv(pretraining.metrics_file, index=False)
     try:
         build_network(RECIPE).save_weights(pretraining.checkpoint)
-        shipped = ship(pretraining, dataset.folder, destination=tmp_path / "shipped")
+        own = trained_backbone(pretraining).get_layer("conv2_block1_1_conv").kernel.numpy()
+        shipped = ship(
+            pretraining, dataset.folder, start_share=0.25, destination=tmp_path / "shipped"
+        )
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -93,6 +99,10 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     assert description["train_faces"] == {"utkface": len(dataset.of("train"))}
     assert description["epochs"] == [{"epoch": 1, "age_mae": 9.5}]
     assert description["start"]["sha256"] == sha256
+    assert description["start_share"] == 0.25
+    name = "conv2_block1_1_conv/kernel"
+    mean = 0.75 * own + 0.25 * read_tensors(start)[name]
+    np.testing.assert_allclose(read_tensors(weights.file)[name], mean, rtol=1e-3, atol=1e-6)
     assert is_seen(dataset.of("train"), shipped / "seen.npy").all()
     # What the weights it went on from had seen, it has seen.
     assert is_seen(dataset.of("validation"), shipped / "seen.npy").all()
