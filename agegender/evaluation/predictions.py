@@ -300,17 +300,16 @@ def _predict(
 
     uncertainty = run.load_uncertainty()
     features = load_features(folder, faces, run.weights(), on_progress=on_progress)
-    usable = features.usable
-    if not usable.any():
+    if not len(features.values):
         raise DatasetError(
             f"None of the {len(faces)} faces chosen from {folder} can be read; "
             "index the folder again with `python -m agegender index`."
         )
-    heads, rows = _load_heads(run), np.flatnonzero(usable)
+    heads, usable = _load_heads(run), faces[features.usable]
     # The features are a memory map: so many rows of it are in memory at a time.
-    chunks = np.array_split(rows, math.ceil(len(rows) / CHUNK_FACES))
+    chunks = np.array_split(np.arange(len(usable)), math.ceil(len(usable) / CHUNK_FACES))
     tables = [
-        _answer(run.id, faces.iloc[chunk], features.values[chunk], heads, uncertainty)
+        _answer(run.id, usable.iloc[chunk], features.values[chunk], heads, uncertainty)
         for chunk in chunks
     ]
     return pd.concat(tables, ignore_index=True)

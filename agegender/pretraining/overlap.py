@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agegender.config import SEED
 from agegender.dataset.duplicates import DETAIL_CORRELATION, detail_correlation
 from agegender.images import read_image
-from agegender.training.features import VIEWS, load_features
+from agegender.model.architecture import FEATURE_COUNT
+from agegender.training.features import load_features, mean_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,9 +81,9 @@ def _embed(
 ) -> NDArray[np.float32]:
     """Return the mean features of both views, which do not change when a face is mirrored."""
     features = load_features(Path(), faces, weights, on_progress=on_progress)
-    # View by view: both at once would need twice the memory.
-    total = sum(np.nan_to_num(features.values[:, view]) for view in range(VIEWS))
-    return np.asarray(total, np.float32)
+    means = np.zeros((len(faces), FEATURE_COUNT), np.float32)
+    means[features.usable] = mean_features(features.values, len(faces), seed=SEED)
+    return means
 
 
 def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:

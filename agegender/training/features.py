@@ -51,9 +51,8 @@ class Features:
     """Features of some faces.
 
     Attributes:
-        values: float32, shape (n, 2, 2048), rows in the order of the faces; a
-            memory map, so that any number of faces fits. Rows of skipped
-            faces are NaN.
+        values: float32, shape (m, 2, 2048), a row for each usable face in the
+            order of the faces; a memory map, so that any number of faces fits.
         skipped: Files that are not pictures, or not those that were indexed.
         usable: bool, shape (n,); False where a face was skipped.
     """
@@ -107,7 +106,8 @@ def load_features(
                     f"Stopped after {kept + done} of {len(unique)} faces; they are kept."
                 )
         cache.write()
-    values, usable = cache.gather(faces["sha256"].tolist())
+    usable = faces["sha256"].isin(cache.index.keys()).to_numpy()
+    values = cache.gather(faces["sha256"][usable].tolist())
     return Features(values, faces["file"][~usable].tolist(), usable)
 
 
@@ -213,28 +213,25 @@ class FeatureCache:
                 self.index[sha256] = (path, row)
         self._hashes, self._values, self._since = [], [], time.monotonic()
 
-    def gather(self, hashes: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
+    def gather(self, hashes: Sequence[str]) -> FloatArray:
         """Collect the features of faces, one part in memory at a time.
 
         Args:
-            hashes: Content hashes, in the wanted order; repeats are fine.
+            hashes: Content hashes that `index` has, in the wanted order; repeats
+                are fine.
 
         Returns:
-            (features, float32, shape (n, 2, 2048), NaN where unknown; known,
-            bool, shape (n,)).
+            Features, float32, shape (n, 2, 2048).
 
         Raises:
             StorageError: If the disk refuses, or a part cannot be read (one
                 that is damaged is removed).
         """
         by_part: dict[Path, list[tuple[int, int]]] = {}
-        known = np.zeros(len(hashes), dtype=bool)
         for position, sha256 in enumerate(hashes):
-            if (place := self.index.get(sha256)) is not None:
-                by_part.setdefault(place[0], []).append((position, place[1]))
-                known[position] = True
+            part, row = self.index[sha256]
+            by_part.setdefault(part, []).append((position, row))
         values = self._scratch(len(hashes))
-        values[~known] = np.nan
         for part, places in by_part.items():
             positions, rows = np.array(places).T
             try:
@@ -251,7 +248,7 @@ class FeatureCache:
                     f"{part} is damaged and was removed; try again, and its faces "
                     "are computed anew."
                 ) from error
-        return values, known
+        return values
 
     def _scratch(self, count: int) -> FloatArray:
         """Make an array on disk that vanishes with its last user."""

@@ -17,7 +17,7 @@ from agegender.errors import DatasetError
 from agegender.model.answer import answer_features
 from agegender.model.tensors import save_weights
 from agegender.model.weights import BackboneWeights, file_of_project, find_weights
-from agegender.training.features import Features, load_features, mean_features
+from agegender.training.features import load_features, mean_features
 from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads
 from agegender.training.reporter import Reporter
@@ -27,6 +27,8 @@ from agegender.uncertainty.familiarity import FITTED_FACES
 from agegender.uncertainty.uncertainty import AnsweredFaces, fit_uncertainty, save_uncertainty
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from agegender.training.config import TrainConfig
 
 EpochCallback = Callable[[dict[str, float]], None]
@@ -181,9 +183,12 @@ class _Work:
             on_progress=self.reporter.progress,
             should_stop=self.reporter.should_stop,
         )
-        ends = np.cumsum([0, *map(len, parts)]).tolist()
+        usable = faces[features.usable]
+        part_of = np.repeat(range(len(parts)), [len(part) for part in parts])[features.usable]
+        ends = np.searchsorted(part_of, range(len(parts) + 1)).tolist()
+        # Slices of the map: they cost no memory.
         train, selection, calibration = (
-            _label(faces, features, slice(*bounds)) for bounds in pairwise(ends)
+            _label(usable[start:end], features.values[start:end]) for start, end in pairwise(ends)
         )
         for part, labeled in zip(parts, (train, selection), strict=False):
             if not len(labeled.age):
@@ -258,14 +263,10 @@ def split_validation(faces: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return faces[~is_calibration], faces[is_calibration]
 
 
-def _label(faces: pd.DataFrame, features: Features, rows: slice) -> LabeledFeatures:
-    """Put labels to the usable features of some rows, of which there may be none."""
-    part, usable, values = faces[rows], features.usable[rows], features.values[rows]
+def _label(faces: pd.DataFrame, values: NDArray[np.float32]) -> LabeledFeatures:
+    """Put labels to the features of some faces, of which there may be none."""
     return LabeledFeatures(
-        # Copied only if something is missing: a slice of the map costs no memory.
-        values if usable.all() else values[usable],
-        part["age"].to_numpy(np.float32)[usable],
-        part["gender"].to_numpy(np.int64)[usable],
+        values, faces["age"].to_numpy(np.float32), faces["gender"].to_numpy(np.int64)
     )
 
 

@@ -83,7 +83,7 @@ def heads(monkeypatch: pytest.MonkeyPatch) -> list[Lines]:
         values[:, :, 0] = (age + noise).to_numpy()[:, None]
         values[:, :, 1] = faces["gender"].to_numpy()[:, None]
         usable = np.array([(folder / file).exists() for file in faces["file"]])
-        return Features(values, faces["file"][~usable].tolist(), usable)
+        return Features(values[usable], faces["file"][~usable].tolist(), usable)
 
     def learn(*args: Any, **options: Any) -> Lines:
         learned.append(learn_lines(*args, **options))

@@ -227,7 +227,7 @@ def test_run_at_work_is_not_trained_twice(config, monkeypatch):
         train(run)
 
 
-def test_corrupt_picture_is_left_out_and_named(config):
+def test_corrupt_picture_is_left_out_and_named(config, monkeypatch):
     dataset = open_dataset(Path(config.dataset))
     victim = dataset.of("train")["file"].iloc[0]
     run = create_run(config)
@@ -240,10 +240,23 @@ def test_corrupt_picture_is_left_out_and_named(config):
     features_folder = next((run.folder.parent.parent / "features").iterdir())
     for part in features_folder.glob("part-*"):
         part.unlink()
+    learned = []
+    train_heads = trainer.train_heads
+    monkeypatch.setattr(
+        trainer, "train_heads", lambda *a, **k: learned.extend(a[:2]) or train_heads(*a, **k)
+    )
     again = create_run(config)
     train(again)
     assert again.state.status == "finished"
     assert f"left out: 1, first {victim}" in again.state.message
+    # The others keep their own labels.
+    others, selection = (
+        dataset.of("train")[1:],
+        trainer.split_validation(dataset.of("validation"))[0],
+    )
+    for part, faces in zip(learned, (others, selection), strict=True):
+        assert part.age.tolist() == faces["age"].tolist()
+        assert len(part.values) == len(faces)
 
 
 def test_picture_that_only_fine_tuning_could_not_read_is_named(config, monkeypatch):
