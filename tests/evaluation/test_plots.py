@@ -38,6 +38,13 @@ def test_figures_have_units_and_n(
         figure.savefig(io.BytesIO(), format="svg")
 
 
+def test_the_same_figure_is_the_same_file(make_predictions: MakePredictions) -> None:
+    files = [io.BytesIO(), io.BytesIO()]
+    for file in files:
+        plots.plot_errors(make_predictions()).savefig(file, format="svg", metadata={"Date": None})
+    assert files[0].getvalue() == files[1].getvalue()
+
+
 def test_scatter_draws_every_face(make_predictions: MakePredictions) -> None:
     (ax,) = plots.plot_age_scatter(make_predictions()).axes
     assert sum(len(points.get_offsets()) for points in ax.collections) == 400

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
@@ -17,6 +18,9 @@ INK_COLOR = "#24303b"
 
 PAPER_COLOR = "#fffffe"
 """White behind a figure; told apart from white text, so that the HTML report can drop it."""
+
+# Names in an SVG are random otherwise: the same figure would be another file each time.
+matplotlib.rcParams["svg.hashsalt"] = "agegender"
 
 SIZE = (6.4, 4.2)
 """Width and height of every figure, in inches, so that they stand well side by side."""
