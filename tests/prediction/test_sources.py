@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -238,6 +239,19 @@ def test_folder_that_changes_while_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "b.png").unlink()
     found = summary([first, *pictures])
     assert [isinstance(value, str) for value in found.values()] == [False, True, False]
+
+
+def test_folder_that_vanishes_while_its_parent_is_read_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "face.png").write_bytes(png(1))
+    pictures = iter_pictures([tmp_path])
+    first = next(pictures)
+    shutil.rmtree(tmp_path / "b")
+    found = summary([first, *pictures])
+    folder = tmp_path.as_posix()
+    assert list(found) == [f"{folder}/a/face.png", f"{folder}/c/face.png", f"{folder}/b"]
+    assert "the folder cannot be read" in str(found[f"{folder}/b"])
 
 
 def test_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
