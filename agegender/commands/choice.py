@@ -18,7 +18,8 @@ def add_run_option(parser: argparse.ArgumentParser) -> None:
         "--run",
         dest="run_id",
         metavar="RUN",
-        help="id of a run (default: your newest finished one, else the shipped one)",
+        help="id of a run (default: your newest finished one that learned from photos, else the "
+        "shipped one)",
     )
 
 

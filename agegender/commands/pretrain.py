@@ -29,7 +29,7 @@ from agegender.pretraining.pretrain import (
     pretrain,
 )
 from agegender.pretraining.recipe import CONTINUED_RECIPE, SHIPPED_RECIPE, Recipe
-from agegender.pretraining.samples import LICENSED_EXTRA_SETS, Samples, collect_samples
+from agegender.pretraining.samples import EXTRA_SETS, Samples, collect_samples
 from agegender.storage import replacing
 from agegender.training.seen import SEEN_NAME, read_seen
 
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         "--extra",
         type=Path,
         help="folder of extra faces: labels.csv (filename, age, gender; an age may be empty) and "
-        f"pictures in UTKFace's frame in {' or '.join(LICENSED_EXTRA_SETS)}",
+        f"pictures in UTKFace's frame in {' or '.join(EXTRA_SETS)}",
     )
     parser.add_argument(
         "--start", metavar="WEIGHTS", help="shipped, or a safetensors file, to go on from"

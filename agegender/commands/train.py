@@ -71,7 +71,8 @@ def add_parser(subparsers: Any) -> None:
             choices=AGE_LOSSES if name == "age_loss" else None,
             help=f"{text} ({'all' if default is None else '%(default)s'})",
         )
-    parser.add_argument("--run", dest="folder", type=Path, help="work on the run in this folder")
+    # How the app and `runs resume` start a run that is there already.
+    parser.add_argument("--run", dest="folder", type=Path, help=argparse.SUPPRESS)
     parser.set_defaults(run=run, parser=parser)
 
 

@@ -41,7 +41,7 @@ FACE_SIDE = 180.0
 
 GRAIN_SIGMA = 2.0
 """Gaussian blur, in pixels of a photo shrunk to `COARSE_SIDE`, that hides most
-grain of a scan and keeps most faces; of 1, 1.6, 2.4 the last found most."""
+grain of a scan and keeps most faces."""
 
 
 @dataclass(frozen=True)

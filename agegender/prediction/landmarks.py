@@ -26,7 +26,7 @@ READER_SIZE = 48
 READER_SIDE = 190.0
 READER_CENTER = (98.0, 95.0)
 """The square of UTKFace's frame that the network is shown; of eight squares
-tried, the one whose landmarks scatter least (docs/face-detection.md)."""
+tried, the one whose landmarks scattered least."""
 
 ROUNDS = 3
 """Readings of each face; after three the landmarks no longer move."""

@@ -56,6 +56,9 @@ def estimate_statistics(
         faces: Train faces, with the column `file`; a sample of them is read.
         spec: The backbone's input.
         keep: Beginnings of the names of layers that keep their statistics.
+
+    Raises:
+        InvalidImageError: If a face cannot be read.
     """
     import keras
 

@@ -54,7 +54,9 @@ def precision_policy() -> str:
 
 
 def build_network(recipe: Recipe) -> Any:
-    """Build and compile the backbone with the pretraining heads, for any image size.
+    """Build the backbone with the pretraining heads, for any image size.
+
+    Sets Keras' precision for all that is built afterwards.
 
     Args:
         recipe: The recipe.

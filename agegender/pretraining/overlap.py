@@ -52,6 +52,7 @@ def find_copies(
         For each extra face, shape (n,).
 
     Raises:
+        InvalidImageError: If a face cannot be read.
         InvalidModelError, ModelNotFoundError: If the weights cannot be read.
         StorageError: If the disk refuses the features.
     """

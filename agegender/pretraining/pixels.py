@@ -41,6 +41,10 @@ def load_pixels(samples: pd.DataFrame, side: int, path: Path) -> NDArray[np.uint
 
     Returns:
         Memory-mapped RGB pixels, uint8, shape (n, side, side, 3).
+
+    Raises:
+        InvalidImageError: If a sample cannot be read.
+        StorageError: If the disk refuses.
     """
     if not path.exists():
         shape = (len(samples), side, side, 3)

@@ -195,7 +195,10 @@ def pretrain(
         True when the recipe is done, False when it was stopped.
 
     Raises:
-        RunError: If another process is training in the same folder.
+        RunError: If another process is training in the same folder, there are too few faces
+            for a step, or the recipe freezes layers that do not exist.
+        ModelNotFoundError, InvalidModelError: If the weights to go on from cannot be read.
+        InvalidImageError: If a face cannot be read.
         StorageError: If the disk refuses; the last checkpoint stays.
     """
     lock = FileLock(pretraining.folder / "run.lock")

@@ -1,8 +1,8 @@
 """Which faces the backbone is pretrained on, and which ones show how it goes.
 
 UTKFace's train split, and sets of further faces less every one that has a near
-duplicate among the validation and test faces, by its hash or by an embedding. The
-selection half of validation shows how it goes.
+duplicate among those that are held out (validation, test, set aside), by its hash
+or by an embedding. The selection half of validation shows how it goes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 UTKFACE = "utkface"
 
-LICENSED_EXTRA_SETS = ("all_age_faces", "celeba")
-"""Sub-folders of the extra faces whose licences allow weights that ship."""
+EXTRA_SETS = ("all_age_faces", "celeba")
+"""Sub-folders of the extra faces that may be used; their terms: agegender/WEIGHTS-LICENSE.txt."""
 
 COLUMNS = ("source", "file", "sha256", "phash", "age", "gender", "race", "split")
 
@@ -40,11 +40,11 @@ class Samples:
     """The faces of a pretraining.
 
     Attributes:
-        table: One row a face: `source`, `file` (below the folder given), `sha256`,
+        table: One row a face: `source`, `file` (a path that opens as it is), `sha256`,
             `phash`, `age` (years, NaN where unknown), `gender` and `race` (index,
             -1 where unknown), `split` ("train" or "validation").
         excluded: Extra faces that were left out because they are near
-            duplicates of validation or test faces, by set.
+            duplicates of faces that are held out, by set.
     """
 
     table: pd.DataFrame
@@ -63,7 +63,7 @@ def collect_samples(
     Args:
         dataset: UTKFace.
         extra: Folder with `labels.csv` (`filename`, `age`, `gender`) and the
-            sub-folders of `LICENSED_EXTRA_SETS`; None for UTKFace alone.
+            sub-folders of `EXTRA_SETS`; None for UTKFace alone.
         embedding: A backbone with skill, to find near duplicates that hashes
             do not (`overlap.find_copies`); None to go by hashes alone.
         on_progress: Called with (done, total) while extra faces are hashed,
@@ -73,7 +73,10 @@ def collect_samples(
         The samples; test faces are not among them.
 
     Raises:
-        DatasetError: If the extra folder has no readable `labels.csv`.
+        DatasetError: If the extra folder has no readable `labels.csv`, or a picture that
+            it names cannot be read.
+        InvalidImageError: If one is no picture.
+        AgeGenderError: Whatever makes the search for near duplicates fail.
     """
     faces = dataset.faces
     # Nothing but calibration may know the calibration half of validation.
@@ -92,9 +95,7 @@ def collect_samples(
         if embedding is not None:
             held_out = held_out.assign(file=[str(dataset.path(name)) for name in held_out["file"]])
             is_near |= find_copies(found, held_out, embedding, on_progress=on_progress)
-        excluded = {
-            name: int((is_near & (found["source"] == name)).sum()) for name in LICENSED_EXTRA_SETS
-        }
+        excluded = {name: int((is_near & (found["source"] == name)).sum()) for name in EXTRA_SETS}
         tables.append(found[~is_near])
     return Samples(pd.concat(tables, ignore_index=True), excluded)
 
@@ -111,10 +112,10 @@ def _read_extra(folder: Path, on_progress: Callable[[int, int], None] | None) ->
             f"{folder}: labels.csv with filename, age and gender cannot be read ({error}); "
             "name the folder of extra faces."
         ) from error
-    labels = labels[labels["source"].isin(LICENSED_EXTRA_SETS)].reset_index(drop=True)
+    labels = labels[labels["source"].isin(EXTRA_SETS)].reset_index(drop=True)
     if labels.empty:
         raise DatasetError(
-            f"{folder}: labels.csv names no picture in {' or '.join(LICENSED_EXTRA_SETS)}; name "
+            f"{folder}: labels.csv names no picture in {' or '.join(EXTRA_SETS)}; name "
             "the folder of extra faces."
         )
     labels["file"] = [str(folder / name) for name in labels["filename"]]

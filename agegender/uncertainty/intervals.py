@@ -120,7 +120,7 @@ def fit_intervals(
     Args:
         selection: Answers for the selection half.
         selection_ages: Their true ages, years.
-        calibration: Answers for the calibration half, used for nothing else.
+        calibration: Answers for the calibration half, which has fitted nothing before.
         calibration_ages: Their true ages, years.
 
     Returns:
