@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     if not pretraining.recipe_file.exists():
         recipe = _choose_recipe(args)
         start = None if args.start is None else _check_start(args.start, recipe)
-        samples = _collect(args.dataset or default_dataset_dir(), args.extra)
+        # The samples name their files, which are read again from any working directory.
+        extra = None if args.extra is None else args.extra.resolve()
+        samples = _collect((args.dataset or default_dataset_dir()).resolve(), extra)
         prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")

@@ -28,8 +28,8 @@ def add_parser(subparsers: Any) -> None:
         "--start-share",
         type=_share,
         default=0.0,
-        help="ship the mean with the weights that it went on from, with so much of those, "
-        "0 to 1 (default: %(default)g)",
+        help="share of the weights that it went on from in the mean that is shipped, "
+        "0 to below 1 (default: %(default)g)",
     )
     parser.set_defaults(run=run)
 
@@ -52,12 +52,12 @@ def _share(text: str) -> float:
     """Read a share.
 
     Raises:
-        argparse.ArgumentTypeError: If it is not a number from 0 to 1.
+        argparse.ArgumentTypeError: If it is not a number from 0 to below 1.
     """
     try:
         share = float(text)
     except ValueError:
         share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to below 1")
     return share

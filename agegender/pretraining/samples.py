@@ -101,7 +101,7 @@ def collect_samples(
 
 
 def _read_extra(folder: Path, on_progress: Callable[[int, int], None] | None) -> pd.DataFrame:
-    """Read the labels of the licensed extra sets and hash their pictures."""
+    """Read the labels of the extra sets and hash their pictures."""
     try:
         labels = pd.read_csv(folder / "labels.csv", dtype={"filename": str})
         labels["source"] = labels["filename"].str.split("/").str[0]

@@ -61,7 +61,7 @@ def ship(
         pretraining: A finished (or stopped) pretraining.
         dataset: UTKFace, for the heads.
         start_share: Share of the weights that the pretraining went on from in the
-            mean that is shipped (`averaging`), 0 to 1.
+            mean that is shipped (`averaging`), 0 to below 1.
         destination: Folder to replace as a whole when everything is there.
         on_state: Called with the states of the heads' training.
 
@@ -72,6 +72,8 @@ def ship(
         ModelNotFoundError: If there is no checkpoint yet.
         RunError: If it is not known what it has seen, no epoch is done, or there are
             no weights for the mean.
+        InvalidModelError: If the weights for the mean are damaged.
+        InvalidImageError: If a face that it has learned from cannot be read.
         StoppedError: If the heads' training was stopped.
         AgeGenderError: Whatever makes the heads' training fail.
     """
@@ -88,13 +90,14 @@ def ship(
         )
     backbone = trained_backbone(pretraining)
     if start_share:
-        recipe = pretraining.recipe
+        recipe, last = pretraining.recipe, pretraining.recipe.stages[-1]
         average_with(backbone, start, start_share)
-        # The layers that were frozen are the same in both.
+        # On the faces that the statistics were of in the end. Frozen layers are the same in both.
+        faces = _train_faces(pretraining)
         estimate_statistics(
             backbone,
-            _train_faces(pretraining),
-            InputSpec(recipe.stages[-1].size, recipe.crop),
+            faces[faces["source"].isin(last.sources)],
+            InputSpec(last.size, recipe.crop),
             keep=recipe.frozen,
         )
     with replacing(destination) as part:

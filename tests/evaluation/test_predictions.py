@@ -110,6 +110,16 @@ def test_faces_that_could_not_be_read_are_counted_and_asked_for_again(
     assert count_unreadable(whole, dataset, "validation", run, limit=5) == 0
 
 
+def test_a_face_that_cannot_be_read_leaves_the_others_their_own_answers(trained: Any) -> None:
+    run, dataset = trained
+    faces = select_faces(dataset, "validation", limit=5)
+    whole = module._predict(run, dataset.folder, faces, None)
+    broken = faces.copy()
+    broken.iloc[2, broken.columns.get_indexer(["file", "sha256"])] = ["gone.jpg", "0" * 64]
+    rest = module._predict(run, dataset.folder, broken, None)
+    pd.testing.assert_frame_equal(rest, whole.drop(index=2).reset_index(drop=True), rtol=1e-5)
+
+
 def without_train_faces(run: Run, folder: Path) -> Run:
     """Copy a run as earlier versions left it, without a list of its own."""
     shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns("train_faces.npy"))

@@ -23,8 +23,11 @@ DEMO_COUNT = 60
 
 
 @pytest.fixture(autouse=True)
-def _pages_run_through_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+def _pages_run_through_the_app(monkeypatch: pytest.MonkeyPatch, no_cover: None) -> None:
     """Run app.py for every page, as a server does.
+
+    What a page calls of the library has tests of its own, so its coverage is not
+    measured here, which would take half as long again.
 
     AppTest forgets before each run that the app calls `st.navigation`; Streamlit
     then takes the folder `pages/` for its older kind of app, and runs a page alone.

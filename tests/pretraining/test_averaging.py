@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agegender.config import SEED
 from agegender.errors import InvalidModelError
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.model.tensors import save_weights
-from agegender.pretraining.averaging import average_with, estimate_statistics
+from agegender.pretraining.averaging import BATCH, average_with, estimate_statistics
 
 
 def small_model(value: float) -> Any:
@@ -27,6 +28,11 @@ def small_model(value: float) -> Any:
     for variable in model.variables:
         variable.assign(np.full(variable.shape, value, "float32"))
     return model
+
+
+def order_of_faces(files: list[Path]) -> list[int]:
+    """The order in which the faces are drawn."""
+    return pd.Series(range(len(files))).sample(len(files), random_state=SEED).tolist()
 
 
 def test_a_mean_lies_between_both_sets_of_weights(tmp_path: Path) -> None:
@@ -60,5 +66,8 @@ def test_statistics_become_those_of_the_faces(make_faces: Callable[..., Path]) -
     pixels = np.stack([prepare(read_image(file), spec) for file in files]).astype("float32")
     values = first(pixels, training=False).numpy()
     np.testing.assert_allclose(second.moving_mean.numpy(), values.mean((0, 1, 2)), rtol=1e-3)
+    parts = np.split(values[order_of_faces(files)], [BATCH])
+    variance = sum(len(part) / 70 * part.var((0, 1, 2)) for part in parts)
+    np.testing.assert_allclose(second.moving_variance.numpy(), variance, rtol=1e-3)
     assert (first.trainable, second.trainable, second.momentum) == (True, True, 0.99)
     np.testing.assert_array_equal(second.gamma.numpy(), before[1][0])

@@ -16,7 +16,7 @@ from agegender.pretraining.samples import collect_samples
 
 @pytest.fixture
 def extra(tmp_path: Path) -> Path:
-    """A folder of extra faces: two of a licensed set, one of another."""
+    """A folder of extra faces: two of a set that is used, one of another."""
     folder = tmp_path / "extra"
     rng = np.random.default_rng(9)
     rows = []
@@ -33,7 +33,7 @@ def extra(tmp_path: Path) -> Path:
     return folder
 
 
-def test_samples_hold_no_test_face_and_only_licensed_extras(
+def test_samples_hold_no_test_face_and_only_the_extras_that_are_used(
     make_faces: Callable[..., Path], extra: Path
 ) -> None:
     dataset = open_dataset(make_faces(80))

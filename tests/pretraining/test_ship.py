@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from agegender.pretraining.network import build_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
-from agegender.pretraining.ship import _train_faces, ship, trained_backbone
+from agegender.pretraining.ship import _train_faces, ship
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
 from agegender.training.seen import is_seen, write_seen
@@ -80,11 +81,13 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     start.parent.mkdir()
     sha256 = save_weights(build_backbone(32), start, dtype="float16", metadata={"size": 32})
     write_seen(dataset.of("validation"), start.with_name("seen.npy"))
-    prepare_pretraining(pretraining, RECIPE, collect_samples(dataset, None), start=start)
+    recipe = replace(RECIPE, frozen=("conv1",))
+    prepare_pretraining(pretraining, recipe, collect_samples(dataset, None), start=start)
     pd.DataFrame([{"epoch": 1, "age_mae": 9.5}]).to_csv(pretraining.metrics_file, index=False)
     try:
-        build_network(RECIPE).save_weights(pretraining.checkpoint)
-        own = trained_backbone(pretraining).get_layer("conv2_block1_1_conv").kernel.numpy()
+        network = build_network(recipe)
+        network.save_weights(pretraining.checkpoint)
+        own = network.get_layer("conv2_block1_1_conv").kernel.numpy()
         shipped = ship(
             pretraining, dataset.folder, start_share=0.25, destination=tmp_path / "shipped"
         )
@@ -102,7 +105,11 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     assert description["start_share"] == 0.25
     name = "conv2_block1_1_conv/kernel"
     mean = 0.75 * own + 0.25 * read_tensors(start)[name]
-    np.testing.assert_allclose(read_tensors(weights.file)[name], mean, rtol=1e-3, atol=1e-6)
+    served = read_tensors(weights.file)
+    np.testing.assert_allclose(served[name], mean, rtol=1e-3, atol=1e-6)
+    # Both have the statistics that layers begin with: kept where frozen, else of the faces.
+    assert (served["conv1_bn/moving_variance"] == 1).all()
+    assert not np.isclose(served["conv2_block1_0_bn/moving_variance"], 1).any()
     assert is_seen(dataset.of("train"), shipped / "seen.npy").all()
     # What the weights it went on from had seen, it has seen.
     assert is_seen(dataset.of("validation"), shipped / "seen.npy").all()
