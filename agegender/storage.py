@@ -83,21 +83,28 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: If the disk refuses.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        with _scratch_folder(path) as scratch:
-            part = scratch / path.name
-            yield part
-            if part.is_dir() and path.exists():
-                _exchange(part, path, scratch / _OLD)
-            else:
-                os.replace(part, path)
+    with storage_errors(path), scratch_folder(path) as scratch:
+        part = scratch / path.name
+        yield part
+        if part.is_dir() and path.exists():
+            _exchange(part, path, scratch / _OLD)
+        else:
+            os.replace(part, path)
 
 
 @contextmanager
-def _scratch_folder(path: Path) -> Iterator[Path]:
-    """Make a folder beside a path, held by a lock while it is in use."""
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside a path for as long as it is in use, held by a lock.
+
+    Args:
+        path: What it is for; parent folders are made.
+
+    Yields:
+        The folder, which is removed in the end. What a killed process left of one for
+        the same path is removed, too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     while True:
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
         lock = FileLock(scratch / _LOCK)

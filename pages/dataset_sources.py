@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_di
 from agegender.dataset.download import MANUAL_WAY, fetch_dataset, has_faces
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
 from agegender.errors import DatasetError
-from agegender.storage import storage_errors
+from agegender.storage import scratch_folder, storage_errors
 from pages import shared
 
 UTKFACE = "UTKFace"
@@ -72,13 +71,11 @@ def get_upload() -> None:
     if upload is not None and st.button("Unpack it", type="primary", icon=":material/unarchive:"):
         with taking_up("Unpacking") as on_progress:
             home = workspace_dir()
-            with storage_errors(home):
-                home.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(prefix=".upload-", dir=home) as folder:
-                    archive = Path(folder) / Path(upload.name).name
-                    archive.write_bytes(upload.getbuffer())
-                    dest = free_folder(archive_stem(archive))
-                    faces = fetch_dataset(dest, archive=archive, on_progress=on_progress)
+            with storage_errors(home), scratch_folder(home / "upload") as folder:
+                archive = folder / Path(upload.name).name
+                archive.write_bytes(upload.getbuffer())
+                dest = free_folder(archive_stem(archive))
+                faces = fetch_dataset(dest, archive=archive, on_progress=on_progress)
             use(faces)
 
 

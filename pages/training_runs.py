@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from agegender.errors import RunError
 from agegender.evaluation.charts import training_chart
 from agegender.training.run import best_epoch
 from agegender.training.runs import (
@@ -42,7 +43,11 @@ RUNS_SHOWN = 20
 def watch(run_id: str) -> None:
     """Show the run at work, and draw the page anew when it has ended."""
     with shared.errors_as_messages():
-        run = find_run(run_id)
+        try:
+            run = find_run(run_id)
+        except RunError:
+            # It ended and was deleted in another window.
+            st.rerun()
         state = run.state
         if state.status != "running":
             st.rerun()
@@ -50,7 +55,7 @@ def watch(run_id: str) -> None:
             with st.container(
                 horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
             ):
-                st.subheader("At work", anchor=False, width="content")
+                st.subheader("Running", anchor=False, width="content")
                 stopping = run.stop_file.exists()
                 if not stopping and st.button(
                     "Stop", icon=":material/stop:", help="It can be resumed later."
@@ -61,7 +66,7 @@ def watch(run_id: str) -> None:
                     st.caption("Stopping …", width="content")
             share = min(state.done / state.total, 1.0) if state.total else 0.0
             st.progress(share, text=progress_text(state))
-            st.caption("It goes on when you leave or reload the page, or end the app.")
+            st.caption("It continues when you leave or reload the page, or stop the app.")
             show_curves(run)
 
 
@@ -128,7 +133,8 @@ def show_run(run: Run, *, expanded: bool) -> None:
         if state.message and state.status != "finished":
             st.caption(state.message)
         if state.status != "damaged":
-            show_curves(run)
+            with shared.errors_as_messages():
+                show_curves(run)
         with st.container(horizontal=True, vertical_alignment="center"):
             if state.status == "finished" and st.button(
                 "Evaluate it", icon=":material/monitoring:", key=f"evaluate-{run.id}"
@@ -151,7 +157,11 @@ def show_run(run: Run, *, expanded: bool) -> None:
 
 def outcome(run: Run) -> str:
     """Return a run's best validation error as text, if it has any."""
-    best = best_epoch(run.metrics())
+    try:
+        best = best_epoch(run.metrics())
+    except RunError:
+        # The open card says so, where the run can be deleted.
+        return ""
     if best is None:
         return ""
     accuracy = shared.percent(best["val_gender_accuracy"])

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from agegender.dataset.utkface import IMAGE_SUFFIXES
+from agegender.dataset.utkface import IMAGE_SUFFIXES, is_labelled
 from agegender.errors import DatasetError
 from agegender.storage import replacing
 
@@ -103,7 +103,7 @@ def extract_faces(
 
     Raises:
         DatasetError: If the archive is missing, damaged, of another kind,
-            holds no picture, or holds anything that is refused; or if `dest`
+            holds no labelled face, or holds anything that is refused; or if `dest`
             is in use.
         StorageError: If the disk refuses.
     """
@@ -114,6 +114,11 @@ def extract_faces(
             raise DatasetError(
                 f"{archive.name} holds no pictures; use the archive of UTKFace's "
                 "aligned and cropped faces."
+            )
+        if not any(is_labelled(picture.name) for picture in pictures):
+            raise DatasetError(
+                f"{archive.name} holds no labelled face: the names of its pictures must be like "
+                "25_0_1_20170116220224657.jpg (age_gender_race_date)."
             )
         with replacing(dest) as part:
             part.mkdir()

@@ -13,7 +13,7 @@ from agegender.config import workspace_dir
 from agegender.dataset.archives import cannot_open, extract_faces, is_empty_folder
 from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.dataset.transfer import Source, UnreachableError, download, hash_file
-from agegender.dataset.utkface import parse_name
+from agegender.dataset.utkface import is_labelled
 from agegender.errors import DatasetError, DownloadError
 from agegender.storage import storage_errors
 
@@ -101,7 +101,7 @@ def fetch_dataset(
             return _fetch_from_sources(dest, downloads, on_progress, tell)
     except filelock.Timeout as error:
         raise DownloadError(
-            "Another download of UTKFace is at work; wait for it to end, or stop it first."
+            "Another download of UTKFace is running; wait for it to end, or stop it first."
         ) from error
 
 
@@ -126,20 +126,12 @@ def has_faces(dest: Path) -> bool:
         raise DatasetError(f"{dest} is a file; choose a folder that does not exist yet.")
     if (dest / DEMO_MARKER).exists():
         raise DatasetError(f"{dest} holds the drawn demo faces; choose another folder.")
-    if any(_is_labelled(path.name) for path in dest.rglob("*_*")):
+    if any(is_labelled(path.name) for path in dest.rglob("*_*")):
         return True
     raise DatasetError(
         f"{dest} is there already and holds no labelled face; nothing was changed. "
         "Remove it or choose another folder."
     )
-
-
-def _is_labelled(name: str) -> bool:
-    try:
-        parse_name(name)
-    except DatasetError:
-        return False
-    return True
 
 
 def _tell_unless_known(archive: Path, tell: Callable[[str], None]) -> None:

@@ -76,6 +76,15 @@ def parse_name(name: str) -> FaceLabels:
     )
 
 
+def is_labelled(name: str) -> bool:
+    """Tell whether `parse_name` reads a file name."""
+    try:
+        parse_name(name)
+    except DatasetError:
+        return False
+    return True
+
+
 def _number(name: str, field: str, text: str, largest: int) -> int:
     """Read one field that has to be a whole number from 0 to `largest`."""
     # str.isdecimal alone would take the digits of other scripts as well.

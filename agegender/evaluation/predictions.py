@@ -220,7 +220,7 @@ def read_test_reads(run: Run) -> list[TestRead]:
     A line that was cut off by a full disk or a kill is left out.
     """
     try:
-        lines = _test_reads_file(run).read_text(encoding="utf-8").splitlines()
+        lines = _test_reads_file(run).read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return []
     reads = []
@@ -260,9 +260,10 @@ def log_test_read(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> No
     path = _test_reads_file(run)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One short line is written in one step; the log itself is never rewritten.
+        # One short line is written in one step; the log itself is never rewritten. It begins
+        # with a line break, as a full disk may have cut the line before it short.
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(read), ensure_ascii=False) + "\n")
+            file.write("\n" + json.dumps(asdict(read), ensure_ascii=False) + "\n")
 
 
 def model_key(run: Run) -> bytes:

@@ -163,7 +163,7 @@ def jpeg_bytes(rgb: NDArray[np.uint8]) -> bytes:
 
 
 def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[PhotoAnswer]:
-    """Write a folder of pictures per photo, and `predictions.csv` at the end.
+    """Write a folder of pictures per photo, and `predictions.csv` at the end, stopped or not.
 
     Args:
         explained: What `explain_photos` yields.
@@ -181,25 +181,31 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
     table = folder / "predictions.csv"
     check_replaceable(table)
     rows: list[Row] = []
-    names = _Names(dict.fromkeys(_files(table)))
-    for item in explained:
-        if item.answer.faces:
-            target = folder / names.next(item.answer.file)
-            _check_replaceable(target)
-            with replacing(target) as part:
-                part.mkdir()
-                for name, data in item.files:
-                    (part / name).write_bytes(data)
-        rows += table_rows(item.answer)
-        yield item.answer
-    # Read again, as another process may have written rows in the meantime.
-    earlier = read_csv(table) if table.exists() else []
-    write_table(_merged(earlier, rows), table)
+    names = _Names(dict.fromkeys(_files_with_faces(table)))
+    try:
+        for item in explained:
+            if item.answer.faces:
+                target = folder / names.next(item.answer.file)
+                _check_replaceable(target)
+                with replacing(target) as part:
+                    part.mkdir()
+                    for name, data in item.files:
+                        (part / name).write_bytes(data)
+            rows += table_rows(item.answer)
+            yield item.answer
+    finally:
+        # When it is stopped, too: without its row, nobody would know whose a folder is.
+        if rows:
+            # Read again, as another process may have written rows in the meantime.
+            earlier = read_csv(table) if table.exists() else []
+            write_table(_merged(earlier, rows), table)
 
 
-def _files(table: Path) -> list[str]:
-    """Return the photos of a table that may be there, in its order."""
-    return [str(row["file"]) for row in read_csv(table)] if table.exists() else []
+def _files_with_faces(table: Path) -> list[str]:
+    """Return the photos of a table that may be there whose pictures were written, in its order."""
+    if not table.exists():
+        return []
+    return [str(row["file"]) for row in read_csv(table) if row["face"]]
 
 
 def _merged(earlier: Sequence[Row], rows: Sequence[Row]) -> list[Row]:

@@ -267,7 +267,7 @@ def _name(path: Path) -> str:
 
 def _printable(name: str) -> str:
     """Make any file name fit for a line of a table in UTF-8."""
-    text = name.encode("utf-8", "replace" if name.isascii() else "surrogateescape")
+    text = name.encode("utf-8", "surrogateescape")
     decoded = text.decode("utf-8", "replace")
     # Other spaces and joiners are parts of names, by which the file must be found again.
     return "".join("\ufffd" if category(letter) in _UNFIT else letter for letter in decoded)

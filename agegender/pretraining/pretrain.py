@@ -233,7 +233,7 @@ def _train(
     )
     epochs = plan_epochs(recipe, train["source"])
     total = sum(epoch.steps for epoch in epochs)
-    if not total or validation.empty:
+    if not epochs or validation.empty:
         raise RunError(
             f"{pretraining.folder} has {len(train)} train and {len(validation)} validation faces, "
             "too few for one step of its recipe; take more faces under another name."
@@ -249,7 +249,7 @@ def _train(
         network.optimizer.build(network.trainable_variables)
         network.load_weights(pretraining.checkpoint)
     elif pretraining.start_file.exists():
-        stage = next(epoch.stage for epoch in epochs if epoch.steps)
+        stage = epochs[0].stage
         side = frame_side(stage.size, recipe.crop)
         pixels = load_pixels(train, side, pretraining.folder / f"train-{side}.npy")
         start_from(network, recipe, stage, pretraining.start_file, train, pixels)

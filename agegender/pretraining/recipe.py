@@ -134,13 +134,14 @@ def plan_epochs(recipe: Recipe, sources: pd.Series[str]) -> list[Epoch]:
         sources: Name of the set of each sample.
 
     Returns:
-        The epochs with their first optimizer step and number of steps.
+        The epochs with their first optimizer step and number of steps; of a stage without
+        samples for one step there are none.
     """
     epochs: list[Epoch] = []
     step = 0
     for stage in recipe.stages:
         steps = int(sources.isin(stage.sources).sum()) * stage.views // stage.batch_size
-        for _ in range(stage.epochs):
+        for _ in range(stage.epochs if steps else 0):
             epochs.append(Epoch(len(epochs), stage, step, steps))
             step += steps
     return epochs

@@ -21,6 +21,7 @@ from agegender.model.tensors import read_metadata, save_weights
 from agegender.model.weights import SHIPPED, SHIPPED_FILE
 from agegender.pretraining.averaging import average_with, estimate_statistics
 from agegender.pretraining.network import build_network
+from agegender.pretraining.recipe import plan_epochs
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.runs import create_run, delete_run, versions
@@ -29,6 +30,7 @@ from agegender.training.trainer import train
 
 if TYPE_CHECKING:
     from agegender.pretraining.pretrain import Pretraining
+    from agegender.pretraining.recipe import Stage
     from agegender.training.run import RunState
 
 RUN_FILES = (
@@ -85,20 +87,20 @@ def ship(
     start = pretraining.start_file
     if start_share and not start.exists():
         raise RunError(
-            f"{pretraining.folder} started from nothing, so there is nothing to take a mean with; "
-            "ship it without a share of its start."
+            f"{pretraining.folder} started from random weights, so there is nothing to average "
+            "with; leave out --start-share."
         )
     backbone = trained_backbone(pretraining)
     if start_share:
-        recipe, last = pretraining.recipe, pretraining.recipe.stages[-1]
+        last = _last_stage(pretraining)
         average_with(backbone, start, start_share)
         # On the faces that the statistics were of in the end. Frozen layers are the same in both.
         faces = _train_faces(pretraining)
         estimate_statistics(
             backbone,
             faces[faces["source"].isin(last.sources)],
-            InputSpec(last.size, recipe.crop),
-            keep=recipe.frozen,
+            InputSpec(last.size, pretraining.recipe.crop),
+            keep=pretraining.recipe.frozen,
         )
     with replacing(destination) as part:
         part.mkdir()
@@ -162,6 +164,11 @@ def _train_faces(pretraining: Pretraining) -> pd.DataFrame:
     return samples[(samples["split"] == "train") & samples["source"].isin(sources)]
 
 
+def _last_stage(pretraining: Pretraining) -> Stage:
+    """Return the last stage that had faces to train on."""
+    return plan_epochs(pretraining.recipe, _train_faces(pretraining)["source"])[-1].stage
+
+
 def trained_backbone(pretraining: Pretraining) -> Any:
     """Build the backbone at the serving size with a pretraining's weights.
 
@@ -174,7 +181,7 @@ def trained_backbone(pretraining: Pretraining) -> Any:
     network = build_network(pretraining.recipe)
     network.load_weights(pretraining.checkpoint)
     with float32_policy():
-        backbone = build_backbone(pretraining.recipe.stages[-1].size)
+        backbone = build_backbone(_last_stage(pretraining).size)
     trained = {variable.path: variable for variable in network.variables}
     for variable in backbone.variables:
         variable.assign(trained[variable.path])
@@ -187,7 +194,7 @@ def _describe(pretraining: Pretraining) -> dict[str, Any]:
     train_faces = _train_faces(pretraining)["source"].value_counts()
     curve = pd.read_csv(pretraining.metrics_file)
     return {
-        "size": recipe.stages[-1].size,
+        "size": _last_stage(pretraining).size,
         "crop": recipe.crop,
         "date": time.strftime("%Y-%m-%d"),
         "recipe": asdict(recipe),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,19 +132,21 @@ def _labeled_batches(
     config: TrainConfig,
     skipped: set[str],
 ) -> Any:
-    """Make shuffled batches of pictures, mirrored at random, with labels, without an end.
+    """Make batches of pictures, mirrored at random, with labels, shuffled anew in every pass.
 
+    There is no end to them.
     Files that cannot be read, or have changed, are added to `skipped`.
     """
     import tensorflow as tf
 
-    order = np.random.default_rng(config.seed).permutation(len(faces))
-    shuffled = faces.iloc[order]
-    files = list(zip(shuffled["file"], shuffled["sha256"], strict=True))
-    age = shuffled["age"].to_numpy(np.float32)[:, None]
-    gender = shuffled["gender"].to_numpy(np.int64)[:, None]
+    epochs = count(1)
 
     def read() -> Iterator[tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]]:
+        order = np.random.default_rng((config.seed, next(epochs))).permutation(len(faces))
+        shuffled = faces.iloc[order]
+        files = list(zip(shuffled["file"], shuffled["sha256"], strict=True))
+        age = shuffled["age"].to_numpy(np.float32)[:, None]
+        gender = shuffled["gender"].to_numpy(np.int64)[:, None]
         for batch in image_batches(dataset.folder, files, weights.spec, batch_size=BATCH_FACES):
             skipped.update(files[row][0] for row, pixels in batch if pixels is None)
             usable = {row: pixels for row, pixels in batch if pixels is not None}

@@ -174,27 +174,35 @@ def delete_run(run: Run) -> None:
     """
     if run.is_shipped:
         raise RunError("The shipped run is part of the project and cannot be deleted.")
-    if run.is_alive():
-        raise RunError(f"Run {run.id} is at work; stop it before deleting it.")
-    others = [other for other in list_runs() if _stands_on(other, run)]
-    if others:
-        raise RunError(
-            f"Run {others[0].id} stands on the backbone that run {run.id} fine-tuned; delete that "
-            "one first."
-        )
     hidden = run.folder.with_name(f"{_DELETED}{run.folder.name}")
-    # First, as nothing would know later whose they were; they can be computed anew.
-    features = _features_of(run)
-    if features is not None:
-        shutil.rmtree(features, ignore_errors=True)
-    with storage_errors(run.folder):
-        # In one step, so that a kill leaves no half run behind.
-        run.folder.rename(hidden)
-        with suppress(FileNotFoundError):  # as another deletion may be at it, too
-            shutil.rmtree(hidden)
+    # Another window may be resuming it.
+    with _start_lock():
+        _check_deletable(run)
+        # First, as nothing would know later whose they were; they can be computed anew.
+        features = _features_of(run)
+        if features is not None:
+            shutil.rmtree(features, ignore_errors=True)
+        with storage_errors(run.folder):
+            # In one step, so that a kill leaves no half run behind.
+            run.folder.rename(hidden)
+    with storage_errors(run.folder), suppress(FileNotFoundError):
+        # Not there where another deletion is at it, too.
+        shutil.rmtree(hidden)
     for left in run.folder.parent.glob(f"{_DELETED}*"):
         # By a deletion that was killed.
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_deletable(run: Run) -> None:
+    """Refuse to delete a run that is at work, or whose backbone another one uses."""
+    if run.is_alive():
+        raise RunError(f"Run {run.id} is running; stop it before deleting it.")
+    others = [other for other in list_runs() if _stands_on(other, run)]
+    if others:
+        raise RunError(
+            f"Run {others[0].id} uses the backbone that run {run.id} fine-tuned; delete run "
+            f"{others[0].id} first."
+        )
 
 
 def _stands_on(other: Run, run: Run) -> bool:
@@ -309,7 +317,7 @@ def stop_run(run: Run) -> None:
         StorageError: If the disk refuses.
     """
     if not run.is_alive():
-        raise RunError(f"Run {run.id} is not at work ({run.state.status}); nothing to stop.")
+        raise RunError(f"Run {run.id} is not running, so there is nothing to stop.")
     write_text(run.stop_file, "")
 
 
@@ -320,6 +328,23 @@ def starting() -> Iterator[None]:
     Raises:
         RunError: If a run is at work.
     """
+    with _start_lock():
+        for run in list_runs():
+            if run.is_alive():
+                raise RunError(
+                    f"Run {run.id} is still running; wait for it, or stop it with "
+                    f"`python -m agegender runs stop {run.id}`."
+                )
+        yield
+
+
+@contextmanager
+def _start_lock() -> Iterator[None]:
+    """Let one process at a time decide whether a run may begin, or go.
+
+    Raises:
+        RunError: If another one does not come to an end.
+    """
     with storage_errors(runs_dir()):
         runs_dir().mkdir(parents=True, exist_ok=True)
         lock = FileLock(runs_dir() / ".start.lock", timeout=START_SECONDS)
@@ -328,12 +353,6 @@ def starting() -> Iterator[None]:
         except Timeout as error:
             raise RunError("Another training is being started; try again in a moment.") from error
     try:
-        for run in list_runs():
-            if run.is_alive():
-                raise RunError(
-                    f"Run {run.id} is still at work; wait for it, or stop it with "
-                    f"`python -m agegender runs stop {run.id}`."
-                )
         yield
     finally:
         lock.release()

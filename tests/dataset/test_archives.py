@@ -248,6 +248,12 @@ def test_archive_without_pictures_is_told(make: Maker, tmp_path: Path) -> None:
     assert_refused(archive, tmp_path / "out", "holds no pictures")
 
 
+@MAKERS
+def test_archive_of_other_pictures_is_told(make: Maker, tmp_path: Path) -> None:
+    archive = make(tmp_path / "album", [("holiday.jpg", b"beach"), ("39_1_2017.jpg", b"face")])
+    assert_refused(archive, tmp_path / "out", "holds no labelled face")
+
+
 def test_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "faces.zip", [(FACE, b"face")])
     dest = tmp_path / "out"

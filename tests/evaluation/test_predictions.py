@@ -162,6 +162,9 @@ def test_looks_at_the_test_split_are_logged(trained: Any) -> None:
     with (run.folder / "test-reads.jsonl").open("a") as file:
         file.write('{"when": 1')
     assert len(read_test_reads(run)) == 2
+    # What was cut short by a full disk takes no later look with it.
+    predict_faces(run, dataset, "test")
+    assert len(read_test_reads(run)) == 3
 
 
 def test_limit_is_drawn_by_the_seed(trained: Any) -> None:

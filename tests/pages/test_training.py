@@ -64,12 +64,12 @@ def test_a_refused_start_is_one_sentence(
     open_page: OpenPage, demo_faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(config: TrainConfig) -> Run:
-        raise RunError("Run 1 is still at work; wait for it.")
+        raise RunError("Run 1 is still running; wait for it.")
 
     monkeypatch.setattr("agegender.training.runs.start_run", refuse)
     at = open_page("training")
     button(at, "Start training").click().run()
-    assert [error.value for error in at.error] == ["Run 1 is still at work; wait for it."]
+    assert [error.value for error in at.error] == ["Run 1 is still running; wait for it."]
 
 
 def test_missing_backbone_file_is_one_sentence(open_page: OpenPage, demo_faces: Path) -> None:
@@ -89,12 +89,23 @@ def test_a_run_at_work_is_found_again_and_can_be_stopped(
     run = create_run(TrainConfig(str(demo_faces), backbone="random:32"))
     with FileLock(run.folder / "run.lock"):
         at = open_page("training")
-        assert "At work" in text_of(at)
+        assert "Running" in text_of(at)
         assert button(at, "Start training").disabled
         button(at, "Stop").click().run()
         assert not at.exception
         assert run.stop_file.exists()
         assert "Stopping" in text_of(at)
+
+
+def test_a_run_with_damaged_curves_can_be_deleted(open_page: OpenPage, demo_faces: Path) -> None:
+    run = create_run(TrainConfig(str(demo_faces), backbone="random:32"))
+    run.write_state(RunState("stopped"))
+    (run.folder / "metrics.csv").write_text("epoch\n1\n")
+    at = open_page("training")
+    assert not at.exception
+    [error] = at.error
+    assert "metrics.csv is missing or cannot be read; delete the run" in error.value
+    assert button(at, "Delete")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -132,6 +133,26 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     assert len(new) == 1, "the second of one name in a call gets a folder of its own"
     assert other not in new
     assert (tmp_path / "out" / "a" / "1-face.png").stat().st_mtime_ns == own
+
+
+def test_photo_without_a_face_takes_no_folder_from_another(tmp_path: Path) -> None:
+    for _ in range(2):
+        list(write_folder([item("x/a.jpg", faces=0), item("y/a.jpg")], tmp_path))
+        assert {path.name for path in tmp_path.iterdir()} == {"a", "predictions.csv"}
+
+
+def test_what_was_written_when_stopped_is_in_the_table(tmp_path: Path) -> None:
+    def items() -> Iterator[ExplainedPhoto]:
+        yield item("x/a.jpg")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(write_folder(items(), tmp_path))
+    # So the other photo of that name gets another folder.
+    list(write_folder([item("y/a.jpg")], tmp_path))
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table["file"].tolist() == ["x/a.jpg", "y/a.jpg"]
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
 
 
 def test_many_photos_of_one_name_have_a_folder_each() -> None:

@@ -26,6 +26,13 @@ def test_plan_counts_only_the_faces_of_a_stages_sources() -> None:
     assert [epoch.stage.size for epoch in epochs] == [32, 32, 64]
 
 
+def test_stage_without_faces_is_left_out() -> None:
+    recipe = Recipe((Stage(32, 2, ("gone",), 1e-3, 5e-4, 4), *STAGES), warmup_steps=0)
+    epochs = plan_epochs(recipe, SOURCES)
+    assert epochs == plan_epochs(Recipe(STAGES), SOURCES)
+    assert learning_rate_knots(recipe, epochs)[1] == (0, STAGES[0].learning_rate)
+
+
 def test_two_views_of_each_face_take_twice_the_steps() -> None:
     recipe = Recipe(tuple(replace(stage, views=2) for stage in STAGES))
     assert [epoch.steps for epoch in plan_epochs(recipe, SOURCES)] == [5, 5, 6]

@@ -13,7 +13,7 @@ from agegender.model.architecture import build_heads
 from agegender.model.preprocessing import prepare
 from agegender.model.weights import find_weights, load_backbone
 from agegender.training.config import TrainConfig
-from agegender.training.finetune import _labeled_batches, fine_tune
+from agegender.training.finetune import BATCH_FACES, _labeled_batches, fine_tune
 from agegender.training.runs import create_run
 from agegender.training.trainer import train
 
@@ -46,6 +46,19 @@ def test_batches_hold_pictures_with_their_labels_and_leave_out_what_cannot_be_re
             count += 1
     assert count >= len(faces) - 2
     assert skipped == {broken, changed}
+
+
+def test_batches_are_shuffled_anew_in_every_pass(make_faces):
+    dataset = open_dataset(make_faces(40))
+    faces = dataset.of("train")
+    weights = find_weights("random:32")
+    config = TrainConfig(str(dataset.folder), backbone="random:32")
+    passes = -(-len(faces) // BATCH_FACES)
+    batches = _labeled_batches(dataset, faces, weights, config, set())
+    ages = [answers["age"][:, 0] for _, answers in batches.take(2 * passes)]
+    first, second = np.concatenate(ages[:passes]), np.concatenate(ages[passes:])
+    assert first.tolist() != second.tolist()
+    assert sorted(first) == sorted(second) == sorted(faces["age"])
 
 
 @pytest.mark.slow

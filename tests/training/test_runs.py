@@ -221,15 +221,23 @@ def test_run_at_work_cannot_be_deleted_and_refuses_another(make_faces):
     with FileLock(run.folder / "run.lock"):
         with pytest.raises(RunError, match="stop it before"):
             delete_run(run)
-        with pytest.raises(RunError, match=f"{run.id} is still at work"):
+        with pytest.raises(RunError, match=f"{run.id} is still running"):
             start_run(replace(CONFIG, dataset=str(folder)))
-        with pytest.raises(RunError, match="still at work"):
+        with pytest.raises(RunError, match="still running"):
             resume_run(run)
         assert len(list_runs()) == 1
         stop_run(run)
         assert run.stop_file.exists()
-    with pytest.raises(RunError, match="not at work"):
+    with pytest.raises(RunError, match="not running"):
         stop_run(run)
+
+
+def test_run_that_is_being_resumed_is_not_deleted(monkeypatch):
+    monkeypatch.setattr("agegender.training.runs.START_SECONDS", 0.1)
+    run = make_run()
+    with starting(), pytest.raises(RunError, match="being started"):
+        delete_run(run)
+    assert [one.id for one in list_runs()] == [run.id]
 
 
 def test_what_a_killed_deletion_left_goes_with_the_next():
@@ -290,7 +298,7 @@ def test_a_backbone_that_another_run_stands_on_is_not_deleted():
         build_heads(), run.backbone_file, metadata={"size": 32, "crop": 1.0, "has_skill": False}
     )
     other = create_run(replace(CONFIG, backbone=str(run.backbone_file)))
-    with pytest.raises(RunError, match=f"{other.id} stands on the backbone that run {run.id}"):
+    with pytest.raises(RunError, match=f"{other.id} uses the backbone that run {run.id}"):
         delete_run(run)
     assert run.backbone_file.exists()
     delete_run(other)
@@ -374,7 +382,7 @@ def test_run_is_killed_resumed_stopped_and_finished(make_faces, capsys):
     assert run.state.status == "interrupted"
 
     resume_run(run)
-    with pytest.raises(RunError, match="still at work"):
+    with pytest.raises(RunError, match="still running"):
         start_run(replace(CONFIG, dataset=str(folder)))
     stop_run(run)
     wait_for(lambda: not run.is_alive())
