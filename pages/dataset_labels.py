@@ -52,8 +52,8 @@ def show_label_quality(dataset: Dataset) -> None:
     with shared.errors_as_messages():
         weights = run.chosen_weights()
         st.caption(
-            f"By the backbone of: {shared.run_label(run)}. Where it was trained on these labels "
-            "itself, as the shipped one was on UTKFace's, fewer wrong ones stand out."
+            f"Backbone: {shared.run_label(run)}. If it was trained on these labels, as the shipped "
+            "one was on UTKFace's, fewer wrong ones stand out."
         )
         key = (str(dataset.folder), dataset.labels_hash, weights.sha256)
         suspects = find_suspects(key, dataset, weights)
@@ -124,7 +124,7 @@ def show_suspects(dataset: Dataset, suspects: pd.DataFrame) -> None:
         st.info("No such label.", icon=":material/check_circle:")
         return
     sheets = -(-len(chosen) // SUSPECTS_SHOWN)
-    sheet = right.number_input(f"Sheet of {sheets}", 1, sheets, 1)
+    sheet = right.number_input(f"Page (of {sheets})", 1, sheets, 1)
     shown = chosen.iloc[(sheet - 1) * SUSPECTS_SHOWN : sheet * SUSPECTS_SHOWN]
     with st.container(horizontal=True):
         for row in shown.itertuples():
@@ -176,7 +176,7 @@ def show_actions(dataset: Dataset, suspects: pd.DataFrame, shown: set[str]) -> N
         removed=saved - marked,
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Mark this sheet", icon=":material/select_all:",
+        st.button("Mark this page", icon=":material/select_all:",
                   on_click=marked.update, args=(shown,))  # fmt: skip
         st.button("Unmark all", icon=":material/deselect:", on_click=marked.clear)
         st.download_button(

@@ -55,7 +55,8 @@ def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
         key="evaluation_split",
         persist_state="session",
         help="Choose by validation, and read the test split once, for the last word: whoever "
-        "looks at it often enough learns it by heart. All is the three together.",
+        "looks at it often enough learns it by heart. All is the three together, without "
+        "faces that the model has learned from.",
     )
     total = len(dataset.of(split))
     limit = right.number_input(
@@ -69,7 +70,7 @@ def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
         help="So many are drawn at random. Fewer are quicker and less certain.",
     )
     if split in ("test", "all"):
-        st.caption(":material/visibility: Looking at the test split is written down in the run.")
+        st.caption(":material/visibility: Each look at the test split is logged with the run.")
     return split, limit if limit is not None and limit < total else None
 
 
@@ -337,7 +338,7 @@ show_figures(figures)
 if left_out:
     st.caption(
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the model was "
-        "trained on them, so that they would flatter it."
+        "trained on them, so they would flatter it."
     )
 if answers["split"].eq("train").any():
     st.caption(TRAIN_NOTE)
@@ -349,7 +350,7 @@ if unread:
     )
 if chosen_split in ("test", "all"):
     # Only here is this look among them.
-    st.caption(f"Looks at a test split so far: {len(read_test_reads(chosen_run)):,}.")
+    st.caption(f"Logged looks at a test split so far: {len(read_test_reads(chosen_run)):,}.")
 age, gender, sure, groups, gates, pictures, photos, training, report = st.tabs(
     [
         "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Whole photos", "Training",
@@ -367,12 +368,12 @@ with groups:
     show_groups(figures)
     show_crossings(fairness)
 with gates:
-    show_gates(answers, fairness)
+    show_gates(answers, fairness, faces)
 with pictures:
     show_pictures(faces, answers)
 with photos:
     show_photos(chosen_run)
-with training:
+with training, shared.errors_as_messages():
     show_training(chosen_run)
 with report:
     show_report(chosen_run, faces, chosen_split, most)

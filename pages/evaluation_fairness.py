@@ -101,8 +101,8 @@ def show_crossings(metrics: dict[str, Any]) -> None:
     else:
         real = int(gaps.loc[gaps["figure"] == figure, "is_real"].sum())
         st.markdown(
-            f"**{real}** {'gap is' if real == 1 else 'gaps are'} not noise: they stay after "
-            "Holm's correction for all comparisons made here."
+            f"**{real}** {'gap is' if real == 1 else 'gaps are'} significant after Holm's "
+            "correction for all comparisons made here."
         )
         st.altair_chart(charts.gap_chart(gaps, figure))
     st.caption(
@@ -120,12 +120,13 @@ def show_crossings(metrics: dict[str, Any]) -> None:
     st.dataframe(crossing_table(groups, crossing), hide_index=True)
 
 
-def show_gates(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
+def show_gates(predictions: pd.DataFrame, metrics: dict[str, Any], dataset: Dataset) -> None:
     """Show what happens where a predicted age lets people through or not.
 
     Args:
         predictions: The evaluated faces.
         metrics: What `find_fairness` returned.
+        dataset: Where the faces are from.
     """
     st.markdown(
         "What would happen if a predicted age let people through: who is under age and passes, who "
@@ -138,7 +139,10 @@ def show_gates(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
         age = gate["age"]
         st.altair_chart(charts.gate_chart(gate_curve(predictions, age), age, gate["challenge_age"]))
         st.dataframe(gate_table(gate), hide_index=True)
+    note = gate_note(gates)
+    if not gates["chosen_on_n"] and not dataset.of("validation").empty:
+        note = "No challenge age yet: evaluate the validation faces, on which it is chosen."
     st.caption(
-        f"{gate_note(gates)} Small children are let through by no gate and make its rate look "
+        f"{note} Small children are let through by no gate and make its rate look "
         f"small: faces up to {NEAR_YEARS} years under and over it have a row of their own."
     )

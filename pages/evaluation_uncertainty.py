@@ -20,15 +20,11 @@ def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: 
     uncertainty = metrics["uncertainty"]
     if split in ("validation", "all"):
         st.caption(
-            "Half of the validation faces calibrated the intervals and the probabilities, the "
-            "other half chose all else: on them, these figures are no proof."
+            "Half of the validation faces were used for calibration, the other half for choices: "
+            "on them these figures are a little too good. The test split is the proof."
         )
     if uncertainty["intervals"] is None:
-        st.info(
-            "This run has no age intervals: it was trained before there were any, or on too few "
-            "faces. Train a new run on more faces.",
-            icon=":material/straighten:",
-        )
+        st.info(shared.NO_INTERVALS, icon=":material/straighten:")
     else:
         show_intervals(metrics)
     show_unsure(predictions)
@@ -41,9 +37,9 @@ def show_intervals(metrics: dict[str, Any]) -> None:
     low, high = every["coverage_ci95"]
     with st.container(horizontal=True):
         st.metric(
-            "Inside of the interval",
+            "Coverage",
             shared.percent(every["coverage"]),
-            f"promised: {shared.percent(every['promised'])}",
+            f"target: {shared.percent(every['promised'])}",
             delta_color="off",
             delta_arrow="off",
             help=f"95% interval {shared.percent(low)} to {shared.percent(high)}.",
@@ -55,7 +51,7 @@ def show_intervals(metrics: dict[str, Any]) -> None:
             shared.years(every["width"]),
             None
             if every["constant_width"] is None
-            else f"the same for all: {shared.years(every['constant_width'])}",
+            else f"fixed width: {shared.years(every['constant_width'])}",
             delta_color="off",
             delta_arrow="off",
             help="Of the 90% intervals, beside that of an interval as wide for every face.",
@@ -79,7 +75,7 @@ def show_unsure(predictions: pd.DataFrame) -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         threshold = st.slider(
-            "Tell the gender when sure at least",
+            "Minimum confidence for a gender",
             min_value=50,
             max_value=99,
             value=round(100 * UNSURE_BELOW),
@@ -92,7 +88,7 @@ def show_unsure(predictions: pd.DataFrame) -> None:
         accuracy = chosen["accuracy"]
         ends = chosen["accuracy_ci95"]
         st.metric(
-            "Right, of these",
+            "Accuracy of these",
             "none" if accuracy is None else shared.percent(accuracy),
             help=None
             if ends is None

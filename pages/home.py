@@ -73,9 +73,9 @@ def show_runs_card() -> bool:
     from agegender.training.runs import list_runs
 
     runs = list_runs()
-    alive = next((run for run in runs if run.is_alive()), None)
-    if alive is not None:
-        st.markdown(f"One is at work: {alive.state.phase}.")
+    is_training = any(run.is_alive() for run in runs)
+    if is_training:
+        st.markdown("One is running.")
         shared.link(shared.TRAINING, "Watch it")
     elif runs:
         noun = "training" if len(runs) == 1 else "trainings"
@@ -84,7 +84,7 @@ def show_runs_card() -> bool:
     else:
         st.markdown("None yet.")
         shared.link(shared.TRAINING, "Train a model")
-    return alive is not None
+    return is_training
 
 
 def show_model_card() -> bool:
@@ -97,7 +97,11 @@ def show_model_card() -> bool:
     run = runs[0]
     st.markdown(f"{shared.run_label(run)}.")
     if not run.weights().has_skill:
-        st.badge("Random backbone: plumbing, not skill", icon=":material/science:", color="orange")
+        st.badge(
+            "Random backbone: answers mean nothing",
+            icon=":material/science:",
+            color="orange",
+        )
     if run.knows_only_drawings:
         st.badge("Learned from drawings, not people", icon=":material/brush:", color="orange")
     shared.link(shared.EVALUATION, "See how good it is")
@@ -107,13 +111,13 @@ def show_model_card() -> bool:
 def show_next(has_faces: bool, is_training: bool, has_model: bool) -> None:
     """Name the one next step."""
     if is_training:
-        words = "A training is at work. Watch its curves; it goes on if you leave the page."
+        words = "A training is running. Watch its curves; it continues if you leave the page."
         target, label = shared.TRAINING, "Watch the training"
     elif not has_model and not has_faces:
         words = "Get faces: draw demo faces in seconds, or fetch UTKFace (107 MB)."
         target, label = shared.DATASET, "Get a dataset"
     elif not has_model:
-        words = "Train a model on these faces. The settings that stand there are good ones."
+        words = "Train a model on these faces. The defaults are good."
         target, label = shared.TRAINING, "Train a model"
     elif not has_faces:
         words = "Try the model on a photo. To measure it, or to train your own, get faces."
@@ -132,7 +136,7 @@ def show_path() -> None:
     steps = (
         ("Dataset", "Faces in, labels read from their names, duplicates found, split drawn."),
         ("Training", "A frozen ResNet50 turns faces into numbers; two heads learn from them."),
-        ("Evaluation", "Years off, share right, for whom it fails, beside the zero-skill floor."),
+        ("Evaluation", "Years off, share right and for whom it fails, beside a no-skill baseline."),
         ("Grad-CAM", "Which parts of the face raise or lower the answer."),
         ("Prediction", "Your own pictures, with a confidence and files to take away."),
     )
@@ -147,8 +151,8 @@ def show_limits() -> None:
     """State the proper use in three sentences."""
     st.caption(
         "A guess about how a face looks, not a fact about a person. Labels in UTKFace are "
-        "estimates with two genders and five groups; errors are larger for children, the old "
-        "and groups with few faces. Not for decisions about people."
+        "estimates with two genders and five groups. Gender errors are larger for children, age "
+        "errors for older people, both for groups with few faces. Not for decisions about people."
     )
 
 

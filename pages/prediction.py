@@ -117,7 +117,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     with faces_place:
         faces.show_cards(predictor, answer.faces, maps, view, result.unsure_below)
         if answer.faces[0].prediction.age_low is None:
-            st.caption("This model gives no intervals; models that are trained from now on do.")
+            st.caption(shared.NO_INTERVALS)
 
 
 def show_table(result: Result) -> None:
@@ -135,14 +135,14 @@ def show_table(result: Result) -> None:
             "file": "Photo",
             "face": st.column_config.NumberColumn("Face", format="%d"),
             "age": st.column_config.NumberColumn("Age, years", format="%.0f"),
-            "age_low": st.column_config.NumberColumn("At least", format="%.0f"),
-            "age_high": st.column_config.NumberColumn("At most", format="%.0f"),
+            "age_low": st.column_config.NumberColumn("90% from", format="%.0f"),
+            "age_high": st.column_config.NumberColumn("90% to", format="%.0f"),
             "gender": "Gender",
             "gender_confidence": st.column_config.ProgressColumn(
                 "Confidence", format="%.0f%%", min_value=0, max_value=100
             ),
-            "flags": "Look out",
-            "reason": st.column_config.TextColumn("Why not", width="large"),
+            "flags": "Warnings",
+            "reason": st.column_config.TextColumn("Reason", width="large"),
         },
     )
 
@@ -252,8 +252,9 @@ def show_known_error(run: Run) -> None:
                 f"in **{accuracy}**."
             )
         st.markdown(
-            ":gray[Expect more on pictures that are cropped or lit otherwise, for children and "
-            "the old, and for groups with few training faces. A confidence is not a promise. "
+            ":gray[Expect larger errors on pictures that are cropped or lit otherwise, for groups "
+            "with few training faces, in the ages of older people and the gender of children. A "
+            "confidence is not a promise. "
             "Gender is as the dataset labels it: how a face was taken, not who someone is. "
             "Not for decisions about people.]"
         )

@@ -69,6 +69,11 @@ _SHELL_KEY = "in_app"
 PATH_SHOWN = 120
 """Letters of a path that are repeated in an error message."""
 
+NO_INTERVALS = (
+    "This run has no age intervals: it was trained before there were any, or on too few faces. "
+    "Train a new run on more faces."
+)
+
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
 
 

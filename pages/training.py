@@ -58,7 +58,7 @@ def show_estimate(dataset: Dataset, config: TrainConfig) -> None:
             "backbone is quicker."
         )
     else:
-        features = "The features of these faces are kept from before."
+        features = "The features of these faces are cached already."
     st.caption(f"About **{shared.duration(seconds)}** on this computer. {features}")
     if not weights.has_skill:
         st.markdown(
@@ -73,7 +73,7 @@ def show_start(dataset: Dataset, busy: Run | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader("New training", anchor=False, width="content")
             shared.demo_badge(dataset)
-        st.caption(f"On `{dataset.folder.name}`. The settings that stand here are good ones.")
+        st.caption(f"On `{dataset.folder.name}`. The defaults are good.")
         config = choose_settings(dataset)
         if config is None:
             return

@@ -20,12 +20,12 @@ FROM_FILE = "file"
 BACKBONES = {
     SHIPPED: "Shipped with the app, trained on faces",
     IMAGENET: "ImageNet, by Keras (94 MB, fetched once)",
-    RANDOM: f"Random, {IMAGE_SIZE} px: plumbing, not skill",
-    SMALL_RANDOM: "Random, 64 px: plumbing, not skill, and fast",
+    RANDOM: f"Random, {IMAGE_SIZE} px: untrained, for trying things out",
+    SMALL_RANDOM: "Random, 64 px: untrained, and fast",
     FROM_FILE: "A file …",
 }
 
-AGE_LOSS_NAMES = {"l1": "L1 (absolute error)", "huber": "Huber (calmer near zero)"}
+AGE_LOSS_NAMES = {"l1": "L1 (absolute error)", "huber": "Huber (quadratic near zero)"}
 
 
 def choose_settings(dataset: Dataset) -> TrainConfig | None:
@@ -155,7 +155,7 @@ def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
             1000.0,
             usual.age_loss_weight,
             0.05,
-            help="Ten years off weigh as much as one unit of gender loss at 0.1.",
+            help="At 0.1, ten years of error weigh as much as a gender loss of 1.",
         ),
         "gender_loss_weight": second.number_input(
             "Weight of the gender loss",
@@ -170,7 +170,7 @@ def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
             0,
             MAX_EPOCHS,
             usual.fine_tune_epochs,
-            help="Afterwards also trains the top of the backbone. Wants a GPU: on a processor "
+            help="Afterwards also trains the top of the backbone. Needs a GPU: on a CPU "
             "an epoch over UTKFace takes hours.",
         ),
     }

@@ -99,10 +99,10 @@ def test_from_demo_faces_to_a_zip_of_predictions(
         field.press("Enter")
     expect(page.get_by_text("on this computer").last).to_be_visible()
     page.get_by_role("button", name="Start training").click()
-    expect(page.get_by_role("heading", name="At work")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("heading", name="Running")).to_be_visible(timeout=SLOW_MS)
     first = epoch_shown(page)
     page.reload()
-    expect(page.get_by_role("heading", name="At work")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Running")).to_be_visible(timeout=60_000)
     deadline = time.monotonic() + 60
     while epoch_shown(page) <= first and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -115,7 +115,7 @@ def test_from_demo_faces_to_a_zip_of_predictions(
     assert status in ("stopped", "finished")
     if status == "stopped":
         page.get_by_role("button", name="Resume").click()
-        expect(page.get_by_role("heading", name="At work")).to_be_visible(timeout=SLOW_MS)
+        expect(page.get_by_role("heading", name="Running")).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_role("button", name="Evaluate it")).to_be_visible(timeout=SLOW_MS)
 
     # Evaluate on validation.

@@ -98,7 +98,7 @@ def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
         "--limit", type=positive, metavar="N", help="at most N faces, drawn by the seed"
     )
     parser.add_argument(
-        "--seed", type=_seed, default=SEED, metavar="N", help="of all chance (default: %(default)s)"
+        "--seed", type=_seed, default=SEED, metavar="N", help="random seed (default: %(default)s)"
     )
 
 

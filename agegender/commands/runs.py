@@ -46,10 +46,16 @@ def run(args: argparse.Namespace) -> int:
         _show(found)
     elif args.action == "stop":
         stop_run(found)
-        print(f"run {found.id} stops within seconds; go on with: runs resume {found.id}")
+        print(
+            f"run {found.id} stops within seconds; continue with: "
+            f"python -m agegender runs resume {found.id}"
+        )
     elif args.action == "resume":
         resume_run(found)
-        print(f"run {found.id} goes on in the background; watch it with: runs show {found.id}")
+        print(
+            f"run {found.id} continues in the background; watch it with: "
+            f"python -m agegender runs show {found.id}"
+        )
     else:
         delete_run(found)
         print(f"run {found.id} deleted")

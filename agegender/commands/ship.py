@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         "--start-share",
         type=_share,
         default=0.0,
-        help="share of the weights that it went on from in the mean that is shipped, "
+        help="weight of the starting weights in the average that is shipped, "
         "0 to below 1 (default: %(default)g)",
     )
     parser.set_defaults(run=run)

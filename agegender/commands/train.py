@@ -24,16 +24,16 @@ from agegender.training.trainer import train
 
 HELP = {
     "epochs": "passes over the train faces, at most",
-    "batch_size": "faces a step",
-    "learning_rate": "AdamW's at the start",
+    "batch_size": "faces in one step",
+    "learning_rate": "initial learning rate (AdamW; it falls to zero along a cosine)",
     "dropout": "share of units silenced in training",
     "age_loss": "loss of the age",
     "age_loss_weight": "weight of the age loss, per year",
     "gender_loss_weight": "weight of the gender loss",
     "patience": "epochs without a gain before training ends",
-    "fine_tune_epochs": "epochs that also train the top of the backbone (wants a GPU)",
+    "fine_tune_epochs": "epochs that also train the top of the backbone (needs a GPU)",
     "limit": "train on at most this many faces",
-    "seed": "of all chance",
+    "seed": "random seed",
 }
 
 
@@ -147,6 +147,6 @@ def work(prepared: Run, *, on_start: Callable[[], object] = lambda: None) -> int
         return 130
     print(f"run {prepared.id} finished in {state.updated - state.started:.0f} s")
     if not prepared.weights().has_skill:
-        print("The backbone is random: these figures show that all works, not skill.")
+        print("The backbone is random: these figures only show that the pipeline runs.")
     print(state.message)
     return 0

@@ -111,8 +111,9 @@ def _read(path: Path) -> pd.DataFrame:
     wrong = hashes[~hashes.str.fullmatch("[0-9a-f]{64}")]
     if len(wrong):
         raise DatasetError(
-            f"The exclusion list {path} is not one: {wrong.iloc[0]!r} in row "
-            f"{wrong.index[0] + 1} is no SHA-256 of 64 hexadecimal digits."
+            f"The exclusion list {path} cannot be used: {wrong.iloc[0]!r} in row "
+            f"{wrong.index[0] + 1} is no SHA-256 (64 hexadecimal digits); correct or "
+            "delete the row."
         )
     return table.assign(sha256=hashes)
 

@@ -11,7 +11,7 @@ from agegender.config import SEED
 from agegender.errors import DatasetError
 from agegender.evaluation.crossings import FIGURES, POPULATIONS, crossings
 from agegender.evaluation.gates import age_gates
-from agegender.evaluation.labels import FIGURE_TITLES, VERDICTS
+from agegender.evaluation.labels import FIGURE_TITLES
 from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.tables import MISSING, percent, years
 
@@ -113,7 +113,7 @@ def gap_table(gaps: pd.DataFrame, figure: str, count: int = GAPS_SHOWN) -> pd.Da
                 f"{scale * low:+.1f} to {scale * high:+.1f}"
                 for low, high in zip(part["low"], part["high"], strict=True)
             ],
-            "Not noise": part["is_real"].map({**VERDICTS, True: "yes"}),
+            "Significant": part["is_real"].map({True: "yes", False: "no"}),
         }
     )
 
@@ -145,12 +145,12 @@ def gate_table(gate: dict[str, Any]) -> pd.DataFrame:
             "Threshold",
             "Group",
             f"Under {age}",
-            "Let through",
-            "Let through, 95%",
-            "At most, 95% sure",
+            "False accepts",
+            "False accepts, 95%",
+            "Upper bound, 95%",
             f"{age} or over",
-            "Sent away",
-            "Sent away, 95%",
+            "False rejects",
+            "False rejects, 95%",
         ],
     )
 
@@ -168,7 +168,7 @@ def gate_note(gates: dict[str, Any]) -> str:
     if gates["is_chosen_on_same"]:
         return (
             f"The challenge ages were chosen on {count:,} validation faces that are measured here "
-            "themselves, so that their false accepts look a little too few."
+            "themselves, so their false accepts look a little too few."
         )
     return f"The challenge ages were chosen on {count:,} validation faces, none of them measured."
 

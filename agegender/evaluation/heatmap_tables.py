@@ -113,7 +113,12 @@ def reading_tables(check: HeatmapCheck, *, seed: int = SEED) -> list[tuple[str, 
     columns += ["Better than random by", "Better than centre by"]
     areas_text = pd.DataFrame(rows, columns=columns)
     sanity = check.sanity.rename(
-        columns={"destroyed": "Destroyed down to", "age": "Age", "male": "Male", "female": "Female"}
+        columns={
+            "destroyed": "Randomised down to",
+            "age": "Age",
+            "male": "Male",
+            "female": "Female",
+        }
     )
     for name in sanity.columns[1:]:
         sanity[name] = [f"{value:.2f}" for value in sanity[name]]

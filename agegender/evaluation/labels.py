@@ -7,7 +7,7 @@ from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, WRONG_COL
 GROUP_TITLES = {
     "band": "Age band, years",
     "decade": "Decade of age, years",
-    "predicted_decade": "Answered age, years",
+    "predicted_decade": "Predicted age, years",
     "race": "Race group",
     "gender": "Gender",
     "race_and_gender": "Race group and gender",
@@ -32,15 +32,15 @@ FIGURE_TITLES = {
 }
 """What is compared between groups (see `crossings.FIGURES`)."""
 
-VERDICTS = {True: "not noise", False: "may be noise"}
+VERDICTS = {True: "significant", False: "not significant"}
 """Of a gap, by whether it is real."""
 
 VERDICT_COLORS = {VERDICTS[True]: ACCENT_COLOR, VERDICTS[False]: MUTED_COLOR}
 
 GATE_CURVES = {
-    "false_accept": "let through under age",
-    "near_false_accept": "of those just under it",
-    "false_reject": "sent away of age",
+    "false_accept": "under age, accepted",
+    "near_false_accept": "just under age, accepted",
+    "false_reject": "of age, rejected",
 }
 """Curves of an age gate."""
 

@@ -77,7 +77,7 @@ class TrainConfig:
                 f"age_loss is {self.age_loss!r}, but must be one of {', '.join(AGE_LOSSES)}"
             )
         if self.age_loss_weight == 0 == self.gender_loss_weight:
-            raise ValueError("age_loss_weight and gender_loss_weight are both 0; raise one")
+            raise ValueError("the weights of the age and gender losses are both 0; raise one")
         if self.limit is not None:
             _check_between("limit", self.limit, 2, 10**9)
         # Keras takes no other.

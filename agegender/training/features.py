@@ -103,7 +103,7 @@ def load_features(
             if should_stop is not None and should_stop():
                 cache.write()
                 raise StoppedError(
-                    f"Stopped after {kept + done} of {len(unique)} faces; they are kept."
+                    f"Stopped after {kept + done} of {len(unique)} faces; their features are kept."
                 )
         cache.write()
     usable = faces["sha256"].isin(cache.index.keys()).to_numpy()

@@ -56,7 +56,7 @@ class Reporter:
             with storage_errors(self.run.folder):
                 self._lock.acquire()
         except Timeout as error:
-            raise RunError(f"Run {self.run.id} is already at work in another process.") from error
+            raise RunError(f"Run {self.run.id} is already running in another process.") from error
         try:
             self.begin("dataset")
             with storage_errors(self._reserve):

@@ -128,7 +128,7 @@ class Run:
                 return replace(
                     state,
                     status="interrupted",
-                    message="Its process was ended from outside; resume the run to go on.",
+                    message="Its process ended unexpectedly; resume the run to continue.",
                 )
         return state
 

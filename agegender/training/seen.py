@@ -132,7 +132,7 @@ def read_seen(path: Path) -> NDArray[np.uint8]:
 
 def _unreadable(path: Path, error: Exception) -> InvalidModelError:
     return InvalidModelError(
-        f"{path} cannot be read ({error}); bring it back from where its weights are from."
+        f"{path} cannot be read ({error}); restore it from where the weights came from."
     )
 
 

@@ -86,7 +86,7 @@ def test_marked_labels_are_saved_and_left_out_of_the_next_training(
     press(at, "Save for training")
     [path] = exclusions_dir().iterdir()
     assert read_exclusions(path) == {suspect["sha256"]}
-    press(at, "Mark this sheet")
+    press(at, "Mark this page")
     assert all(box.value for box in at.checkbox)
     press(at, "Unmark all")
     assert not any(box.value for box in at.checkbox)

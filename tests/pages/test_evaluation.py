@@ -97,7 +97,7 @@ def test_a_look_at_the_test_split_is_logged_once_and_said(
         if ask.label == "Evaluate":
             ask.click().run()
     assert at.metric
-    assert "Looks at a test split so far: 1." in text_of(at)
+    assert "Logged looks at a test split so far: 1." in text_of(at)
     at.run()
     assert len(read_test_reads(trained_run)) == 1
 

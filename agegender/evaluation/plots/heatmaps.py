@@ -119,4 +119,4 @@ def plot_sanity(check: HeatmapCheck) -> Figure:
     ax.set_xticks(range(len(parts)), parts, fontsize=8.5)
     ax.set_ylim(top=1.05)
     title = "Maps of a network that is destroyed part by part"
-    return label(ax, title, "Destroyed down to", "Rank correlation with the whole one's")
+    return label(ax, title, "Randomised down to", "Rank correlation with the whole one's")

@@ -28,10 +28,10 @@ def _groups(evaluation: Evaluation, draw: Draw) -> Section:
     return Section(
         "For whom it fails",
         "Each group is compared with all other faces, or with those of its own age band where the "
-        "band is part of the group. A gap is called not noise if it stays after Holm's correction "
-        "for all comparisons; groups marked as few are not tested. Ages and genders of children "
-        "are hard to label and race groups differ in how many children they have: the gaps among "
-        "adults stand beside those of all.",
+        "band is part of the group. A gap is called significant if it stays after Holm's "
+        "correction for all comparisons; groups marked as few are not tested. Ages and genders of "
+        "children are hard to label and race groups differ in how many children they have: the "
+        "gaps among adults stand beside those of all.",
         figures=[
             *(
                 draw(
