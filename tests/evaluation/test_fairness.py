@@ -52,14 +52,14 @@ def test_only_what_is_real_is_said_to_be(make_predictions: MakePredictions) -> N
     gaps = group_gaps(faces)
     table = fairness.gap_table(gaps, "bias")
     assert table["Group"].iloc[0].startswith("Black")
-    assert table["Not noise"].iloc[0] == "yes"
-    assert set(fairness.gap_table(gaps, "accuracy")["Not noise"]) == {"may be noise"}
+    assert table["Significant"].iloc[0] == "yes"
+    assert set(fairness.gap_table(gaps, "accuracy")["Significant"]) == {"no"}
     assert fairness.gap_table(gaps, "accuracy")["Gap"].str.endswith("points").all()
     (ax,) = plots.plot_gaps(gaps, "bias").axes
     assert ax.get_yticklabels()[0].get_text().startswith("Black")
     spec = charts.gap_chart(gaps, "bias").to_dict()
     [rows] = [data for data in spec["datasets"].values() if len(data) > 1]
-    assert rows[0]["verdict"] == "not noise"
+    assert rows[0]["verdict"] == "significant"
     assert not any(row["is_small"] for row in rows)
     (ax,) = plots.plot_gaps(group_gaps(faces.head(40)), "accuracy").axes
     assert [text.get_text() for text in ax.texts] == [NO_GAPS]

@@ -92,7 +92,7 @@ def test_a_look_at_the_test_split_is_logged_once_and_said(
     at = open_page("evaluation")
     at.button_group[0].set_value("test").run()
     assert not at.exception
-    assert "written down in the run" in text_of(at)
+    assert "is logged with the run" in text_of(at)
     for ask in at.button:
         if ask.label == "Evaluate":
             ask.click().run()
@@ -108,16 +108,16 @@ def test_gaps_between_groups_and_age_gates_are_shown(open_page: OpenPage, shared
     assert "Gaps between groups" in said
     # So few faces cannot be compared, and give no challenge age.
     assert NO_GAPS in said
-    assert "not noise:" not in said
+    assert "significant after" not in said
     assert "No challenge age" in said
-    [gaps] = [frame.value for frame in at.dataframe if "Not noise" in frame.value]
+    [gaps] = [frame.value for frame in at.dataframe if "Significant" in frame.value]
     assert gaps["Faces"].str.endswith("(few)").all()
-    gates = [frame.value for frame in at.dataframe if "Let through" in frame.value]
+    gates = [frame.value for frame in at.dataframe if "False accepts" in frame.value]
     assert [list(table.columns)[2] for table in gates] == ["Under 18", "Under 25"]
     [figure] = [group for group in at.button_group if group.label == "Figure"]
     figure.set_value("accuracy").run()
     assert not at.exception
-    [gaps] = [frame.value for frame in at.dataframe if "Not noise" in frame.value]
+    [gaps] = [frame.value for frame in at.dataframe if "Significant" in frame.value]
     assert gaps["Gap"].str.endswith("points").all()
 
 

@@ -49,7 +49,7 @@ def test_home_with_a_model_leads_to_prediction_and_marks_random_weights(
 ) -> None:
     at = open_page("home")
     assert [button.label for button in at.button] == ["Try a photo"]
-    assert "plumbing, not skill" in text_of(at)
+    assert "answers mean nothing" in text_of(at)
     assert "Learned from drawings" in text_of(at)
     assert "random backbone, 32 px" in text_of(at)
 

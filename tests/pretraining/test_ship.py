@@ -51,7 +51,7 @@ def test_what_cannot_say_what_it_has_seen_is_not_shipped(
     samples.table.drop(columns="phash").to_parquet(pretraining.samples_file)
     assert "no column phash" in refusal()
     samples.table.to_parquet(pretraining.samples_file)
-    assert "started from nothing" in refusal(start_share=0.5)
+    assert "started from random weights" in refusal(start_share=0.5)
     pretraining.excluded_file.unlink()
     assert "excluded.json is missing" in refusal()
 
