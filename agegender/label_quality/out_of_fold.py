@@ -17,7 +17,7 @@ from agegender.errors import DatasetError
 from agegender.model.answer import answer_features
 from agegender.training.config import TrainConfig
 from agegender.training.features import load_features
-from agegender.training.heads import LabeledFeatures, train_heads
+from agegender.training.heads import CHUNK_FACES, LabeledFeatures, train_heads
 from agegender.training.trainer import split_validation
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ def predict_out_of_fold(
                 if on_epochs is not None:
                     on_epochs(before + int(row["epoch"]), len(missing) * EPOCHS)
 
-            learned, answered = (fold != number) & (fold >= 0), fold == number
+            learned = np.flatnonzero((fold != number) & (fold >= 0))
             heads = train_heads(
                 _label(faces, features, learned),
-                _label(faces, features, fold < 0),
+                _label(faces, features, np.flatnonzero(fold < 0)),
                 TrainConfig("", weights.name, epochs=EPOCHS, patience=EPOCHS),
                 on_epoch=count_epoch,
             )
-            answers = _answer(heads, faces, features, answered)
+            answers = _answer(heads, faces, features, np.flatnonzero(fold == number))
             write_table(answers, files[number])
             kept[number] = answers
     every = pd.concat(kept).drop_duplicates("sha256")
@@ -138,7 +138,8 @@ def is_kept(dataset: Dataset, weights: BackboneWeights) -> bool:
         dataset: As in `predict_out_of_fold`.
         weights: The backbone.
     """
-    return all(file.exists() for file in _files(*_faces(dataset), weights))
+    files = _files(*_faces(dataset), weights)
+    return all(read_table(file, _ANSWERS) is not None for file in files)
 
 
 def faces_needed(dataset: Dataset) -> pd.DataFrame:
@@ -166,19 +167,24 @@ def _files(train: pd.DataFrame, selection: pd.DataFrame, weights: BackboneWeight
     return [folder / f"fold-{number}.parquet" for number in range(FOLDS)]
 
 
-def _label(faces: pd.DataFrame, features: Features, rows: NDArray[np.bool_]) -> LabeledFeatures:
+def _label(faces: pd.DataFrame, features: Features, rows: NDArray[np.int64]) -> LabeledFeatures:
     """Put labels to the features of some faces."""
     return LabeledFeatures(
-        features.values[rows],
+        features.values,
+        rows,
         faces["age"].to_numpy(np.float32)[rows],
         faces["gender"].to_numpy(np.int64)[rows],
     )
 
 
 def _answer(
-    heads: Any, faces: pd.DataFrame, features: Features, rows: NDArray[np.bool_]
+    heads: Any, faces: pd.DataFrame, features: Features, rows: NDArray[np.int64]
 ) -> pd.DataFrame:
     """Answer for some faces, averaged over both views."""
-    answers = answer_features(heads, features.values[rows])
-    columns = (faces["sha256"].to_numpy()[rows], answers.age, answers.p_female)
-    return pd.DataFrame(dict(zip(_ANSWERS, columns, strict=True)))
+    tables = []
+    for start in range(0, len(rows), CHUNK_FACES):
+        some = rows[start : start + CHUNK_FACES]
+        answers = answer_features(heads, features.values[some])
+        columns = (faces["sha256"].to_numpy()[some], answers.age, answers.p_female)
+        tables.append(pd.DataFrame(dict(zip(_ANSWERS, columns, strict=True))))
+    return pd.concat(tables, ignore_index=True)

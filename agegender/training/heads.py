@@ -35,15 +35,18 @@ CHUNK_FACES = 2048
 
 @dataclass(frozen=True)
 class LabeledFeatures:
-    """Features of faces with their labels, all of the same length n.
+    """Features of n faces with their labels.
 
     Attributes:
-        values: float32, shape (n, 2, 2048); both views (see `features`).
+        values: float32, shape (m, 2, 2048); both views of these faces, and maybe of
+            others (see `features`), so that nothing of a large map need be copied.
+        rows: Place of each face in `values`, int64, shape (n,).
         age: Years, float32, shape (n,).
         gender: Index into `GENDER_NAMES`, int64, shape (n,).
     """
 
     values: FloatArray
+    rows: NDArray[np.int64]
     age: FloatArray
     gender: NDArray[np.int64]
 
@@ -98,8 +101,9 @@ def train_heads(
     with float32_policy():
         heads = build_heads(dropout=config.dropout)
     scaling = _measure(train)
-    batch_size = min(config.batch_size, train.values.shape[0] * train.values.shape[1])
-    steps = train.values.shape[0] * train.values.shape[1] // batch_size
+    samples = len(train.rows) * train.values.shape[1]
+    batch_size = min(config.batch_size, samples)
+    steps = samples // batch_size
     learn, answer = _compile(heads, config, scaling, steps)
 
     best, best_loss, waited = heads.get_weights(), np.inf, 0
@@ -129,10 +133,10 @@ def train_heads(
 def _measure(train: LabeledFeatures) -> _Scaling:
     """Measure the train features' and ages' scales, some faces at a time."""
     sums = np.zeros((2, FEATURE_COUNT))
-    for start in range(0, len(train.values), CHUNK_FACES):
-        rows = train.values[start : start + CHUNK_FACES].reshape(-1, FEATURE_COUNT)
-        sums += rows.sum(axis=0, dtype=np.float64), (rows**2).sum(axis=0, dtype=np.float64)
-    mean, square = sums / (train.values.shape[0] * train.values.shape[1])
+    for values in _chunks(train):
+        samples = values.reshape(-1, FEATURE_COUNT)
+        sums += samples.sum(axis=0, dtype=np.float64), (samples**2).sum(axis=0, dtype=np.float64)
+    mean, square = sums / (len(train.rows) * train.values.shape[1])
     std = np.sqrt(np.maximum(square - mean**2, 0))
     # A feature that hardly varies here must not explode on a face where it does.
     std = np.maximum(std, 0.01 * std.mean() or 1.0)
@@ -210,11 +214,17 @@ def _batches(
     data: LabeledFeatures, batch_size: int, *, seed: tuple[int, int]
 ) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.int64]]]:
     """Yield shuffled full batches in which each view is a sample."""
-    faces, views = data.values.shape[:2]
+    faces, views = len(data.rows), data.values.shape[1]
     order = np.random.default_rng(seed).permutation(faces * views)
     for start in range(0, len(order) - batch_size + 1, batch_size):
         face, view = np.divmod(order[start : start + batch_size], views)
-        yield data.values[face, view], data.age[face], data.gender[face]
+        yield data.values[data.rows[face], view], data.age[face], data.gender[face]
+
+
+def _chunks(data: LabeledFeatures) -> Iterator[FloatArray]:
+    """Yield the features of all faces in order, some at a time."""
+    for start in range(0, len(data.rows), CHUNK_FACES):
+        yield data.values[data.rows[start : start + CHUNK_FACES]]
 
 
 def _validate(
@@ -222,8 +232,8 @@ def _validate(
 ) -> dict[str, float]:
     """Measure the averaged answers for all faces of a split."""
     ages, genders = [], []
-    for start in range(0, len(data.values), CHUNK_FACES):
-        age, gender = answer(data.values[start : start + CHUNK_FACES])
+    for values in _chunks(data):
+        age, gender = answer(values)
         ages.append(age.numpy())
         genders.append(gender.numpy())
     error = np.abs(np.concatenate(ages) - data.age)

@@ -266,7 +266,10 @@ def split_validation(faces: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _label(faces: pd.DataFrame, values: NDArray[np.float32]) -> LabeledFeatures:
     """Put labels to the features of some faces, of which there may be none."""
     return LabeledFeatures(
-        values, faces["age"].to_numpy(np.float32), faces["gender"].to_numpy(np.int64)
+        values,
+        np.arange(len(values)),
+        faces["age"].to_numpy(np.float32),
+        faces["gender"].to_numpy(np.int64),
     )
 
 

@@ -63,7 +63,7 @@ def learn_lines(
     assert len(validation.age) > 0
     for epoch in range(config.epochs):
         on_epoch({"epoch": epoch + 1})
-    known = _known(train.values[:, 0])
+    known = _known(train.values[train.rows, 0])
     age, female = (np.linalg.lstsq(known, y)[0] for y in (train.age, train.gender))
     return Lines(len(train.age), age, female)
 

@@ -24,7 +24,8 @@ def make_data(count: int, seed: int = 0) -> LabeledFeatures:
     values[..., :200] += (age[:, None, None] - 45) / 25
     values[..., 200:400] += gender[:, None, None]
     values[..., 5] = 0.0  # a dead channel
-    return LabeledFeatures(values * 50 + 300, age.astype(np.float32), gender)
+    rows = np.arange(count)
+    return LabeledFeatures(values * 50 + 300, rows, age.astype(np.float32), gender)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,18 @@ def test_same_seed_gives_the_same_heads_and_another_seed_others(data):
     for one, two in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
     assert not np.allclose(first.get_weights()[0], other.get_weights()[0])
+
+
+def test_only_the_rows_that_are_named_are_learned_from_and_validated_on(data):
+    config = replace(CONFIG, epochs=2)
+    train, validation = data
+    # Among others, and in another order there than here.
+    values = np.concatenate([np.full_like(validation.values, np.nan), train.values[::-1]])
+    rows = len(values) - 1 - train.rows
+    heads = train_heads(replace(train, values=values, rows=rows), validation, config)
+    expected = train_heads(train, validation, config)
+    for one, two in zip(heads.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
 def test_answers_start_at_the_median_age(data):
@@ -112,6 +125,7 @@ def test_stop_ends_training(data):
 
 
 def test_no_faces_is_a_bad_argument(data):
-    empty = LabeledFeatures(*(array[:0] for array in (data[0].values, data[0].age, data[0].gender)))
+    full = data[0]
+    empty = LabeledFeatures(full.values, full.rows[:0], full.age[:0], full.gender[:0])
     with pytest.raises(ValueError, match="at least one face"):
         train_heads(empty, data[1], CONFIG)
