@@ -222,7 +222,7 @@ def test_run_at_work_is_not_trained_twice(config, monkeypatch):
     run = create_run(config)
     with (
         FileLock(run.folder / "run.lock"),
-        pytest.raises(RunError, match="already at work"),
+        pytest.raises(RunError, match="already running"),
     ):
         train(run)
 
@@ -297,7 +297,7 @@ def test_train_command_prints_the_outcome(config, capsys):
     out = capsys.readouterr().out
     run = list_runs()[0]
     assert f"run {run.id} finished" in out
-    assert "not skill" in out
+    assert "only show that the pipeline runs" in out
     assert run.state.status == "finished"
     assert main(["runs", "list"]) == 0
     assert run.id in capsys.readouterr().out
