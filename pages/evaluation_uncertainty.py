@@ -21,7 +21,7 @@ def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: 
     if split in ("validation", "all"):
         st.caption(
             "Half of the validation faces were used for calibration, the other half for choices: "
-            "on them these figures are a little too good. The test split is the proof."
+            "on them these figures may be too good. The test split is the proof."
         )
     if uncertainty["intervals"] is None:
         st.info(shared.NO_INTERVALS, icon=":material/straighten:")
