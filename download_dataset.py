@@ -15,7 +15,7 @@ from typing import Never
 
 from tqdm import tqdm
 
-from agegender.cli import exit_code
+from agegender.cli import exit_code, in_help
 from agegender.commands import index
 from agegender.config import default_dataset_dir, demo_dataset_dir
 from agegender.dataset.download import fetch_dataset, has_faces
@@ -32,8 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dest",
         type=Path,
-        help=f"folder to make (default: {default_dataset_dir()}, or with --demo "
-        f"{demo_dataset_dir()})",
+        help=f"folder to make (default: {in_help(default_dataset_dir())}, or with --demo "
+        f"{in_help(demo_dataset_dir())})",
     )
     origin = parser.add_mutually_exclusive_group()
     origin.add_argument(

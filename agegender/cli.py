@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from agegender import __version__
 from agegender.errors import AgeGenderError
@@ -53,8 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed with one sentence on stderr, 130
         stopped with Ctrl-C. Misuse exits with 2.
     """
-    args = build_parser().parse_args(argv)
-    return exit_code(lambda: int(args.run(args)))
+
+    def parse_and_run() -> int:
+        args = build_parser().parse_args(argv)
+        return int(args.run(args))
+
+    return exit_code(parse_and_run)
 
 
 def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
@@ -76,7 +82,9 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = work()
-        sys.stdout.flush()
+        # A service may have closed it.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except AgeGenderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -84,7 +92,27 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
         print(stopped, file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Python would complain once more when it closes the output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+    except OSError as error:
+        # Of files that the library writes, `storage_errors` has said it already.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or error.filename:
+            raise
+        _drop_output()
+        print(f"error: the output could not be written ({error.strerror}).", file=sys.stderr)
+        return 1
     return code
+
+
+def in_help(path: Path) -> str:
+    """Return a path for a help text, where argparse takes % for a sign of its own.
+
+    Args:
+        path: To be shown.
+    """
+    return str(path).replace("%", "%%")
+
+
+def _drop_output() -> None:
+    """Give up what could not be written: Python would complain once more when it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -39,6 +39,7 @@ class Result:
     Attributes:
         key: The run, its state, and whether the photos are crops.
         photos: Ids of the uploads.
+        is_whole: Whether all photos are in; a click on anything breaks it off.
         rows: The table's rows of each photo.
         answers: Those for the first photos, in the order of `rows`.
         crops: Places of the photos that were taken as crops.
@@ -52,6 +53,7 @@ class Result:
 
     key: tuple[object, ...]
     photos: list[str]
+    is_whole: bool = False
     rows: list[list[Row]] = field(default_factory=list)
     answers: list[PhotoAnswer] = field(default_factory=list)
     crops: set[int] = field(default_factory=set)
@@ -91,9 +93,11 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
     key = (run.id, run.changed_ns, crops)
     photos = [upload.file_id for upload in uploads]
     kept = st.session_state.get(RESULT_KEY)
-    if kept is not None and (kept.key, kept.photos) == (key, photos):
+    if kept is not None and kept.is_whole and (kept.key, kept.photos) == (key, photos):
         return kept
     result = _begin(key, photos, kept)
+    # At once: when this is broken off, what is done need not be done again.
+    st.session_state[RESULT_KEY] = result
     finished = len(result.rows)
     places = count()
 
@@ -116,7 +120,7 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
                 if crops:
                     result.crops.add(place)
             on_progress(place + 1, 0)
-    st.session_state[RESULT_KEY] = result
+    result.is_whole = True
     return result
 
 
@@ -125,17 +129,10 @@ def _begin(key: tuple[object, ...], photos: list[str], kept: Result | None) -> R
     if kept is None:
         return Result(key, photos)
     if key == kept.key and photos[: len(kept.photos)] == kept.photos:
-        # Photos were added, and the first of them is what one wants to see. Copies, as
-        # this may be broken off.
-        return Result(
-            key,
-            photos,
-            rows=[*kept.rows],
-            answers=[*kept.answers],
-            crops={*kept.crops},
-            first=len(kept.rows),
-            maps={**kept.maps},
-        )
+        # Photos were added, and the first of them is what one wants to see; or it was
+        # broken off, and goes on.
+        first, shown = (len(kept.rows), None) if kept.is_whole else (kept.first, kept.shown)
+        return replace(kept, photos=photos, is_whole=False, first=first, shown=shown, archive=b"")
     if photos == kept.photos and kept.shown is not None:
         return Result(key, photos, first=kept.shown[0])
     return Result(key, photos)

@@ -190,9 +190,9 @@ def progress(label: str, *, stop: bool = False) -> Iterator[Callable[[int, int],
     def show(done: int, total: int) -> None:
         nonlocal shown
         # A message to the browser for every face would slow the work down.
-        if time.monotonic() - shown > 0.15 or done >= total:
+        # A total of 0 means that nobody knows it.
+        if time.monotonic() - shown > 0.15 or (total and done >= total):
             shown = time.monotonic()
-            # A total of 0 means that nobody knows it.
             share, of_total = (min(done / total, 1.0), f" of {total:,}") if total else (0.0, "")
             bar.progress(share, text=f"{label}: {done:,}{of_total}")
 

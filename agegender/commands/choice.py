@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from agegender.cli import in_help
 from agegender.config import default_dataset_dir
 from agegender.training.run import Run
 from agegender.training.runs import default_run, find_run
@@ -34,7 +35,7 @@ def choose_run(run_id: str | None) -> Run:
 
 DATASET_HELP = (
     "folder of labelled faces (default: the one that your run was trained on if it is there, "
-    f"else {default_dataset_dir()})"
+    f"else {in_help(default_dataset_dir())})"
 )
 
 

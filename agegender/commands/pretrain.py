@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from agegender.cli import in_help
 from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import RunError
@@ -46,7 +48,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--name", default="default", help="name of the pretraining (%(default)s)")
     parser.add_argument(
-        "--dataset", type=Path, help=f"folder of UTKFace (default: {default_dataset_dir()})"
+        "--dataset",
+        type=Path,
+        help=f"folder of UTKFace (default: {in_help(default_dataset_dir())})",
     )
     parser.add_argument(
         "--extra",
@@ -70,8 +74,9 @@ def run(args: argparse.Namespace) -> int:
         recipe = _choose_recipe(args)
         start = None if args.start is None else _check_start(args.start, recipe)
         # The samples name their files, which are read again from any working directory.
-        extra = None if args.extra is None else args.extra.resolve()
-        samples = _collect((args.dataset or default_dataset_dir()).resolve(), extra)
+        extra = None if args.extra is None else Path(os.path.abspath(args.extra))
+        dataset = Path(os.path.abspath(args.dataset or default_dataset_dir()))
+        samples = _collect(dataset, extra)
         prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -89,9 +90,10 @@ def run(args: argparse.Namespace) -> int:
         return work(prepared)
     settings = {setting.name: getattr(args, setting.name) for setting in fields(TrainConfig)}
     settings |= {
-        "dataset": str(args.dataset.resolve()),
+        # `resolve` fails where links lead in a circle.
+        "dataset": os.path.abspath(args.dataset),
         "backbone": lasting_name(args.backbone),
-        "exclude": None if args.exclude is None else str(args.exclude.resolve()),
+        "exclude": None if args.exclude is None else os.path.abspath(args.exclude),
     }
     try:
         config = TrainConfig(**settings)

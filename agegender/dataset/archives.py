@@ -108,6 +108,8 @@ def extract_faces(
         StorageError: If the disk refuses.
     """
     _check_free(dest)
+    # A link stays one: what it leads to is filled, perhaps on another disk.
+    target_folder = Path(os.path.realpath(dest))
     with _entries(archive) as entries:
         pictures = _choose_pictures(entries)
         if not pictures:
@@ -120,7 +122,7 @@ def extract_faces(
                 f"{archive.name} holds no labelled face: the names of its pictures must be like "
                 "25_0_1_20170116220224657.jpg (age_gender_race_date)."
             )
-        with replacing(dest) as part:
+        with replacing(target_folder) as part:
             part.mkdir()
             for number, picture in enumerate(pictures, start=1):
                 with picture.open() as source, (part / picture.name).open("wb") as target:
@@ -139,7 +141,8 @@ def cannot_open(archive: Path, error: OSError) -> DatasetError:
 
 def _check_free(dest: Path) -> None:
     """Refuse a folder that holds anything."""
-    if dest.exists() and not is_empty_folder(dest):
+    # `Path.exists` raises where a folder above is locked.
+    if os.path.exists(dest) and not is_empty_folder(dest):
         raise DatasetError(f"{dest} is there already; remove it or choose another folder.")
 
 
@@ -158,8 +161,18 @@ def _choose_pictures(entries: list[_Entry]) -> list[_Entry]:
 
 
 def is_empty_folder(path: Path) -> bool:
-    """Tell whether a path is a folder with nothing in it."""
-    return path.is_dir() and next(path.iterdir(), None) is None
+    """Tell whether a path is a folder with nothing in it.
+
+    Raises:
+        DatasetError: If it may not be looked into.
+    """
+    try:
+        return path.is_dir() and next(path.iterdir(), None) is None
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be looked into ({error.strerror}); check its permissions or choose "
+            "another folder."
+        ) from error
 
 
 @contextmanager

@@ -94,15 +94,19 @@ def fetch_dataset(
         tell(f"Unpacking {archive.name}.")
         return extract_faces(archive, dest, on_progress=on_progress)
     downloads = workspace_dir() / "downloads"
-    with storage_errors(downloads):
-        downloads.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(downloads / ".lock", timeout=0)
     try:
-        with filelock.FileLock(downloads / ".lock", timeout=0):
-            return _fetch_from_sources(dest, downloads, on_progress, tell)
+        with storage_errors(downloads):
+            downloads.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
     except filelock.Timeout as error:
         raise DownloadError(
             "Another download of UTKFace is running; wait for it to end, or stop it first."
         ) from error
+    try:
+        return _fetch_from_sources(dest, downloads, on_progress, tell)
+    finally:
+        lock.release()
 
 
 def has_faces(dest: Path) -> bool:
@@ -163,13 +167,12 @@ def _fetch_from_sources(
         tell(f"Downloading from {source.name} ({source.host}).")
         try:
             path = download(source, downloads / _file_name(source), on_progress=on_progress)
-            tell("Unpacking.")
-            extract_faces(path, dest, on_progress=on_progress)
-        except (DownloadError, DatasetError) as error:
+            if not has_faces(dest):
+                tell("Unpacking.")
+                _unpack(path, dest, on_progress)
+        except (DownloadError, _BadArchiveError) as error:
             if isinstance(error, UnreachableError):
                 unreachable.add(source.host)
-            if isinstance(error, DatasetError):
-                path.unlink()
             reason = str(error).rstrip(".")
             failures.append(f"{source.name}: {reason}")
             tell(f"{source.name} failed: {reason}.")
@@ -177,6 +180,23 @@ def _fetch_from_sources(
         path.unlink()
         return dest
     raise DownloadError(f"UTKFace could not be downloaded ({'; '.join(failures)}). {MANUAL_WAY}")
+
+
+class _BadArchiveError(Exception):
+    """What a source has sent is of no use."""
+
+
+def _unpack(path: Path, dest: Path, on_progress: Callable[[int, int], None] | None) -> None:
+    """Unpack a download, which is removed if it is bad."""
+    try:
+        extract_faces(path, dest, on_progress=on_progress)
+    except DatasetError as error:
+        # Another window may have put faces there in the meantime: then all is well. If it has
+        # put other things there, this raises, and the good archive is kept.
+        if has_faces(dest):
+            return
+        path.unlink()
+        raise _BadArchiveError(str(error)) from error
 
 
 def _file_name(source: Source) -> str:

@@ -121,24 +121,44 @@ def _scan(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                         others.append(
                             (printable, "the name is not valid UTF-8; rename the file to use it")
                         )
-                    elif entry.is_file():
-                        status = entry.stat()
-                        files.append((file, status.st_size, status.st_mtime_ns))
                     else:
-                        others.append((file, "not a file (a broken link or a link to a folder)"))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise DatasetError(
-                f"{folder / inside}: there is no such folder; name the folder of the faces, or "
-                "get them with python download_dataset.py."
-            ) from error
+                        _look_at(entry, file, files, others)
         except OSError as error:
+            if inside:
+                # One folder that is locked, or gone since, does not refuse all others.
+                others.append((inside, f"the folder cannot be listed ({error.strerror})"))
+                continue
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise DatasetError(
+                    f"{folder}: there is no such folder; name the folder of the faces, or "
+                    "get them with python download_dataset.py."
+                ) from error
             raise DatasetError(
-                f"{folder / inside} cannot be listed ({error.strerror}); check its permissions."
+                f"{folder} cannot be listed ({error.strerror}); check its permissions."
             ) from error
     files.sort()
     scanned = pd.DataFrame(files, columns=list(_SCANNED))
     scanned = scanned.astype({"file": "str", "size_bytes": "int64", "mtime_ns": "int64"})
     return scanned, pd.DataFrame(sorted(others), columns=["file", "reason"], dtype="str")
+
+
+def _look_at(
+    entry: os.DirEntry[str],
+    file: str,
+    files: list[tuple[str, int, int]],
+    others: list[tuple[str, str]],
+) -> None:
+    """Put an entry to the files, or to what cannot be read as one."""
+    try:
+        if entry.is_file():
+            status = entry.stat()
+            files.append((file, status.st_size, status.st_mtime_ns))
+        else:
+            others.append((file, "not a file (a broken link or a link to a folder)"))
+    except FileNotFoundError:
+        pass  # It has gone since the folder was listed.
+    except OSError as error:
+        others.append((file, f"cannot be opened ({error.strerror})"))
 
 
 def _is_utf8(name: str) -> bool:

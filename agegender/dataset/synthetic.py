@@ -97,7 +97,8 @@ def draw_demo_faces(
     if count < 10:
         raise ValueError(f"count is {count}, but must be at least 10")
     has_demo_faces(dest)
-    with replacing(dest) as part:
+    # A link stays one: what it leads to is filled, perhaps on another disk.
+    with replacing(Path(os.path.realpath(dest))) as part:
         part.mkdir()
         _draw_folder(part, count, seed, on_progress)
     return dest

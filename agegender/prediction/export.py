@@ -25,12 +25,11 @@ from agegender.prediction.photos import FaceAnswer, PhotoAnswer, predict_photo
 from agegender.prediction.predictor import Predictor
 from agegender.prediction.tables import (
     Row,
-    check_replaceable,
     read_csv,
     table_bytes,
-    table_rows,
     write_table,
 )
+from agegender.prediction.unfinished import open_unfinished
 from agegender.prediction.words import UNSURE_BELOW, describe
 from agegender.storage import replacing
 from agegender.uncertainty.temperature import scale_probability
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
 
 FIGURE_DPI = 120
 JPEG_QUALITY = 90
+
+_KEPT_FOR = {"table": "of explained photos"}
+"""Tells what is kept for this table from what `predict` keeps for one of the same name."""
 
 _OWN_FILES = re.compile(r"photo\.jpg|\d+-(face|figure|\w+-(heatmap|overlay))\.png")
 
@@ -165,6 +167,8 @@ def jpeg_bytes(rgb: NDArray[np.uint8]) -> bytes:
 def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[PhotoAnswer]:
     """Write a folder of pictures per photo, and `predictions.csv` at the end, stopped or not.
 
+    What a killed process has written comes into the table the next time.
+
     Args:
         explained: What `explain_photos` yields.
         folder: Made if need be. What else is in it stays, rows of other photos in the
@@ -175,37 +179,34 @@ def write_folder(explained: Iterable[ExplainedPhoto], folder: Path) -> Iterator[
         The answers, as their pictures are written.
 
     Raises:
-        StorageError: If the disk refuses, or a photo's folder or the table would
-            replace other files.
+        StorageError: If the disk refuses, a photo's folder or the table would replace
+            other files, or another process writes there.
     """
     table = folder / "predictions.csv"
-    check_replaceable(table)
-    rows: list[Row] = []
-    names = _Names(dict.fromkeys(_files_with_faces(table)))
-    try:
-        for item in explained:
-            if item.answer.faces:
-                target = folder / names.next(item.answer.file)
-                _check_replaceable(target)
-                with replacing(target) as part:
-                    part.mkdir()
-                    for name, data in item.files:
-                        (part / name).write_bytes(data)
-            rows += table_rows(item.answer)
-            yield item.answer
-    finally:
-        # When it is stopped, too: without its row, nobody would know whose a folder is.
-        if rows:
-            # Read again, as another process may have written rows in the meantime.
-            earlier = read_csv(table) if table.exists() else []
-            write_table(_merged(earlier, rows), table)
-
-
-def _files_with_faces(table: Path) -> list[str]:
-    """Return the photos of a table that may be there whose pictures were written, in its order."""
-    if not table.exists():
-        return []
-    return [str(row["file"]) for row in read_csv(table) if row["face"]]
+    with open_unfinished(table, _KEPT_FOR) as kept:
+        earlier = read_csv(table) if table.exists() else []
+        rows = _merged(earlier, list(kept.rows()))
+        # Whose a folder is, its row tells.
+        names = _Names(dict.fromkeys(str(row["file"]) for row in rows if row["face"]))
+        try:
+            for item in explained:
+                if item.answer.faces:
+                    target = folder / names.next(item.answer.file)
+                    _check_replaceable(target)
+                    with replacing(target) as part:
+                        part.mkdir()
+                        for name, data in item.files:
+                            (part / name).write_bytes(data)
+                        # Before the folder is in its place: no folder is without a row.
+                        kept.add(item.answer)
+                else:
+                    kept.add(item.answer)
+                yield item.answer
+        finally:
+            # When it is stopped, too.
+            if rows := _merged(earlier, list(kept.rows())):
+                write_table(rows, table)
+            kept.remove()
 
 
 def _merged(earlier: Sequence[Row], rows: Sequence[Row]) -> list[Row]:

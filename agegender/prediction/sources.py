@@ -145,7 +145,7 @@ def _in_folder(folder: Path) -> Iterator[_Entry]:
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in sorted(files):
             path = Path(parent, name)
-            if _is_picture(name) or path.suffix.lower() == ".zip":
+            if is_wanted(name):
                 empty = False
                 yield from _in_file(path)
     for error in refused:

@@ -77,7 +77,11 @@ class UnfinishedTable:
         Raises:
             StorageError: If the disk refuses.
         """
-        write_table(self._rows(), self._path)
+        write_table(self.rows(), self._path)
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove what was kept: it is in a table."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _open(self) -> None:
@@ -113,7 +117,7 @@ class UnfinishedTable:
         # The system keeps what it has been given when the process is killed.
         self._file.flush()
 
-    def _rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         """Read the rows of all photos back, one photo after the other."""
         with (self.folder / _LINES).open("rb") as file:
             next(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agegender.cli import main
+from agegender.cli import in_help, main
 
 
 def test_prints_what_is_in_the_folder(
@@ -53,3 +54,33 @@ def test_output_that_nobody_reads_any_more_is_no_traceback(make_faces: Callable[
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_output_that_cannot_be_written_is_one_sentence(make_faces: Callable[..., Path]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full, which Linux has")
+    command = [sys.executable, "-m", "agegender", "index", "--dataset", str(make_faces(30))]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command,
+            cwd=Path(__file__).resolve().parents[2],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: the output could not be written (No space left on device).\n"
+
+
+def test_a_closed_output_is_no_failure(
+    make_faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["index", "--dataset", str(make_faces(10))]) == 0
+
+
+def test_a_percent_sign_in_the_usual_folder_does_not_break_the_help() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dataset", help=in_help(Path("/data/100% faces")))
+    assert "/data/100% faces" in parser.format_help()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agegender.dataset import archives
-from agegender.dataset.archives import extract_faces
+from agegender.dataset.archives import extract_faces, is_empty_folder
 from agegender.dataset.download import fetch_dataset
 from agegender.errors import DatasetError, StorageError
 
@@ -281,6 +281,27 @@ def test_full_disk_leaves_no_half_folder(
         extract_faces(archive, tmp_path / "out")
     assert copied
     assert [path.name for path in tmp_path.iterdir()] == ["faces.zip"]
+
+
+def test_a_link_to_an_empty_folder_stays_and_what_it_leads_to_is_filled(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "faces.zip", [(FACE, b"face")])
+    big_disk, link = tmp_path / "big" / "disk", tmp_path / "UTKFace"
+    big_disk.mkdir(parents=True)
+    link.symlink_to(big_disk)
+    extract_faces(archive, link)
+    assert link.is_symlink()
+    assert [path.name for path in big_disk.iterdir()] == [FACE]
+
+
+def test_folder_that_may_not_be_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DatasetError, match=r"cannot be looked into \(Permission denied\)"):
+        is_empty_folder(tmp_path)
 
 
 def test_interrupt_leaves_no_half_folder(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from agegender.config import workspace_dir
 from agegender.dataset import download as download_module
+from agegender.dataset.archives import extract_faces
 from agegender.dataset.download import MANUAL_WAY, SOURCES, fetch_dataset, has_faces
 from agegender.dataset.synthetic import draw_demo_faces
 from agegender.dataset.transfer import Source, UnreachableError
@@ -94,6 +95,41 @@ def test_sources_are_tried_in_order(answers: dict[str, bytes | Exception], tmp_p
     assert "damaged" in said[4]
     assert said[5] == "Downloading from third (b.invalid)."
     assert downloads() == [".lock"]
+
+
+@pytest.mark.parametrize("moment", ["Downloading from first (a.invalid).", "Unpacking."])
+def test_faces_that_came_meanwhile_are_taken_and_nothing_is_downloaded_again(
+    answers: dict[str, bytes | Exception], tmp_path: Path, moment: str
+) -> None:
+    answers["first"] = tar_bytes()
+    archive = tmp_path / "UTKFace.tar.gz"
+    archive.write_bytes(tar_bytes())
+    dest = tmp_path / "UTKFace"
+
+    def other_window(sentence: str) -> None:
+        if sentence == moment:
+            extract_faces(archive, dest)
+
+    # "second" has no answer in the table: asking it would raise KeyError.
+    fetch_dataset(dest, on_message=other_window)
+    assert [path.name for path in dest.iterdir()] == [FACE]
+    assert downloads() == [".lock"]
+
+
+def test_a_good_download_is_kept_when_other_things_came_to_its_place(
+    answers: dict[str, bytes | Exception], tmp_path: Path
+) -> None:
+    answers["first"] = tar_bytes()
+    dest = tmp_path / "UTKFace"
+
+    def other_window(sentence: str) -> None:
+        if sentence == "Unpacking.":
+            dest.mkdir()
+            (dest / "notes.txt").write_text("mine")
+
+    with pytest.raises(DatasetError, match="holds no labelled face"):
+        fetch_dataset(dest, on_message=other_window)
+    assert len(downloads()) == 2
 
 
 def test_hosts_without_connection_are_asked_once(

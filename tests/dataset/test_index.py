@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -215,6 +216,25 @@ def test_reports_progress_up_to_the_end(make_faces: Callable[..., Path]) -> None
     calls: list[tuple[int, int]] = []
     index_folder(make_faces(120, size=16), on_progress=lambda *call: calls.append(call))
     assert calls == [(50, 120), (100, 120), (120, 120)]
+
+
+def test_one_bad_entry_does_not_refuse_the_others(
+    make_faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_faces(10)
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if str(path).endswith("lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    reasons = _reasons(folder)
+    assert set(reasons) == {"loop.jpg", "lost+found/"}
+    assert reasons["lost+found/"] == "the folder cannot be listed (Permission denied)"
 
 
 def test_says_that_a_folder_is_missing(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.runtime.scriptrunner import StopException
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
@@ -255,18 +257,51 @@ def test_two_photos_of_one_name_can_be_told_apart(
     assert choice.options == [f"1. {name}: 1 face", f"2. {name}: 1 face"]
 
 
+@dataclass
+class Uploaded:
+    """An upload, as far as the answers need it."""
+
+    file_id: str
+    name: str
+    data: bytes
+
+    def getvalue(self) -> bytes:
+        return self.data
+
+
+def test_a_click_while_photos_are_answered_does_not_begin_them_again(
+    shared_run: Run, finder: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = [Uploaded(str(faces), *photo(faces)[:2]) for faces in (1, 2, 3)]
+    session: dict[str, Any] = {}
+    monkeypatch.setattr(prediction_result.st, "session_state", session)
+    predictor = load_predictor(shared_run)
+
+    @contextmanager
+    def clicked(label: str) -> Iterator[Callable[[int, int], None]]:
+        def on_progress(done: int, total: int) -> None:
+            if done == 2:
+                raise StopException
+
+        yield on_progress
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction_result.shared, "progress", clicked)
+        with pytest.raises(StopException):
+            prediction_result.result_of(predictor, shared_run, uploads, False)
+    assert finder == [1, 2]
+    uploads.append(Uploaded("4", *photo(4)[:2]))
+    result = prediction_result.result_of(predictor, shared_run, uploads, False)
+    assert finder == [1, 2, 3, 4]
+    assert [len(rows) for rows in result.rows] == [1, 2, 3, 4]
+    assert result.shown is not None
+    assert result.shown[0] == 0
+    assert prediction_result.result_of(predictor, shared_run, uploads, False) is result
+
+
 def test_a_photo_that_is_added_is_looked_at_and_the_others_keep_their_answers(
     shared_run: Run, finder: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @dataclass
-    class Uploaded:
-        file_id: str
-        name: str
-        data: bytes
-
-        def getvalue(self) -> bytes:
-            return self.data
-
     uploads = [Uploaded(str(faces), *photo(faces)[:2]) for faces in (0, 1, 2)]
     session: dict[str, Any] = {}
     monkeypatch.setattr(prediction_result.st, "session_state", session)

@@ -116,13 +116,14 @@ def test_folder_per_photo_and_a_table(tmp_path: Path) -> None:
     list(write_folder([item("x/a.jpg"), item("z/new.jpg")], tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert table["file"].tolist() == ["x/a.jpg", "bad.jpg", "x/A.png", "../../..", "z/new.jpg"]
-    # What another process has written in the meantime stays, too.
+    # Two processes would take each other's folders.
     slow = write_folder([item("slow.jpg"), item("slow2.jpg")], tmp_path / "out")
     next(slow)
-    list(write_folder([item("quick.jpg")], tmp_path / "out"))
+    with pytest.raises(StorageError, match="being written by another process"):
+        list(write_folder([item("quick.jpg")], tmp_path / "out"))
     list(slow)
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    assert {"quick.jpg", "slow.jpg", "slow2.jpg"} <= set(table["file"])
+    assert {"slow.jpg", "slow2.jpg"} <= set(table["file"])
     # A photo of the same name from another folder does not take its place.
     list(write_folder([item("other/a.jpg")], tmp_path / "out"))
     folders = {path.name for path in (tmp_path / "out").iterdir()}
@@ -153,6 +154,23 @@ def test_what_was_written_when_stopped_is_in_the_table(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert table["file"].tolist() == ["x/a.jpg", "y/a.jpg"]
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+
+
+def test_what_was_written_when_killed_is_in_the_next_table(tmp_path: Path) -> None:
+    def killed(*args: object) -> None:
+        raise SystemExit
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A kill leaves no time for the table.
+        patch.setattr("agegender.prediction.export.write_table", killed)
+        with pytest.raises(SystemExit):
+            list(write_folder([item("x/a.jpg")], tmp_path))
+    list(write_folder([item("y/a.jpg")], tmp_path))
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table["file"].tolist() == ["x/a.jpg", "y/a.jpg"]
+    folders = [path.name for path in tmp_path.iterdir() if path.is_dir()]
+    assert len(folders) == 2
+    assert "a" in folders
 
 
 def test_many_photos_of_one_name_have_a_folder_each() -> None:

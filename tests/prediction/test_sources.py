@@ -57,7 +57,7 @@ def test_folder_is_searched_in_sorted_order(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(number))
-    for name in (".DS_Store", ".hidden.png", "notes.txt", ".git/x.png"):
+    for name in (".DS_Store", ".hidden.png", "._a.zip", "notes.txt", ".git/x.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(png(99))
