@@ -136,15 +136,15 @@ def figures_of(
 def show_figures(metrics: dict[str, Any]) -> None:
     """Show the main figures, each beside what no skill would give."""
     age, gender = metrics["age"], metrics["gender"]
-    low, high = age["mae_ci95"]
     gender_low, gender_high = gender["accuracy_ci95"]
     tiles = (
         (
             "Age MAE",
             shared.years(age["mae"]),
             f"no skill: {shared.years(age['floor_mae'])}",
-            f"Mean absolute error, 95% interval {low:.1f} to {high:.1f} years, standard "
-            f"deviation {shared.years(age['mae_std'])}. No skill: always {age['floor_age']:.0f}.",
+            f"Mean absolute error, 95% interval {tables.year_range(age['mae_ci95'])} years, "
+            f"standard deviation {shared.years(age['mae_std'])}. "
+            f"No skill: always {age['floor_age']:.0f}.",
         ),
         (
             "Median error",

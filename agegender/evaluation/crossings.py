@@ -115,7 +115,8 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
         group's less the others'), `low`, `high` (95% interval of this gap
         alone) and `is_real` (whether it stays after Holm's correction for all
         comparisons of the table; small groups are not tested). Of two groups
-        that are each other's rest, as the genders are, the first alone is here.
+        that are each other's rest, as the genders are, or the same faces, the first
+        alone is here.
     """
     faces = _Faces.of(predictions)
     rows = []
@@ -126,9 +127,11 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
         if group.band is not None and group.crossing != "band":
             rest &= faces.attributes["band"].to_numpy() == group.band
             against = f"others of {group.band}"
-        if (rest.tobytes(), group.chosen.tobytes()) in compared:
+        pair = (group.chosen.tobytes(), rest.tobytes())
+        # Two groups can also be of the same faces, where all are of one race group or band.
+        if pair in compared or pair[::-1] in compared:
             continue
-        compared.add((group.chosen.tobytes(), rest.tobytes()))
+        compared.add(pair)
         named = group.names()
         named["is_small"] |= int(rest.sum()) < SMALLEST_COMPARED_GROUP
         for figure in FIGURES:

@@ -73,7 +73,9 @@ def mean_maps(check: HeatmapCheck, head: str) -> dict[str, tuple[int, NDArray[np
         By group (all, age bands, genders, race groups; empty ones left out): how
         many faces, and the mean of their maps, each scaled to its own maximum before.
     """
-    maps = check.maps[head]
+    # The two gender maps of a face share a scale (`gradcam.Explainer`).
+    peaks = np.abs(check.maps[head]).max(axis=(1, 2), keepdims=True)
+    maps = check.maps[head] / np.where(peaks > 0, peaks, 1)
     means = {"all": (len(maps), maps.mean(axis=0))}
     for by in STRATA:
         groups = group_of(check.faces, by)

@@ -57,16 +57,16 @@ def bootstrap_mean(
     return float(low), float(high)
 
 
-def wilson(hits: float, count: int, *, z: float = Z95) -> tuple[float, float]:
+def wilson(hits: float, count: float, *, z: float = Z95) -> tuple[float, float]:
     """Return the interval of a share, of 95% by default (Wilson, 1927).
 
     Unlike the textbook interval it stays within 0..1 and is right for shares
     near 1 and for small groups.
 
     Args:
-        hits: How many of the faces were right; not whole where a face stands for
-            the mean of several.
-        count: How many faces there were, at least 1.
+        hits: How many of the faces were right.
+        count: How many faces there were, at least 1. Neither is whole where faces are not
+            independent, and so count for less.
         z: Standard deviations of a normal distribution around the level.
 
     Returns:

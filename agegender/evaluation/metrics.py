@@ -125,7 +125,7 @@ def group_table(figures: dict[str, dict[str, Any]]) -> pd.DataFrame:
     Returns:
         A row for each group that holds a face, in order: `group`, `n`, the
         figures, and in place of an interval `…_ci95` its ends `…_low` and
-        `…_high`.
+        `…_high`, NaN where there is none.
     """
     rows = []
     for name, values in figures.items():
@@ -135,7 +135,7 @@ def group_table(figures: dict[str, dict[str, Any]]) -> pd.DataFrame:
         for key, value in values.items():
             if key.endswith("_ci95"):
                 stem = key.removesuffix("_ci95")
-                row[f"{stem}_low"], row[f"{stem}_high"] = value
+                row[f"{stem}_low"], row[f"{stem}_high"] = value or (math.nan, math.nan)
             else:
                 row[key] = value
         rows.append(row)
@@ -216,7 +216,8 @@ def _age_figures(part: pd.DataFrame, floors: Floors, seed: int) -> dict[str, Any
         "n": len(part),
         "mae": _number(errors.mean()),
         "mae_std": _number(errors.std()),
-        "mae_ci95": _interval(bootstrap_mean(errors, seed=seed)),
+        # Of one face, nobody knows how far others are off.
+        "mae_ci95": _interval(bootstrap_mean(errors, seed=seed)) if len(part) > 1 else None,
         "median_error": _number(float(np.median(errors))),
         "bias": _number(residuals.mean()),
         "cs5": _number((errors <= CS_YEARS).mean()),

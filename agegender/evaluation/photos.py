@@ -19,6 +19,7 @@ from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, SEED
 from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
+from agegender.evaluation.tables import MISSING
 from agegender.images import read_image
 from agegender.model.answer import answered_gender
 from agegender.prediction.photos import predict_photo
@@ -147,8 +148,10 @@ def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
     """Compute the figures of labelled photos, with 95% intervals.
 
     Photos of one person are not independent: the bootstrap draws whole persons,
-    and Wilson's interval of a share counts persons, as if all photos of one had
-    the same outcome, which errs on the wide side.
+    and Wilson's interval of a share counts as many faces as there would be if all
+    photos of one person had the same outcome, which errs on the wide side:
+    (sum m)^2 / sum m^2, where m is each person's number of photos (Kish, "Survey
+    Sampling", 1965).
 
     Args:
         photos: What `answer_photos` returned.
@@ -215,8 +218,7 @@ def photo_table(metrics: dict[str, Any]) -> pd.DataFrame:
     ):
         value = metrics[name]
         if value is not None:
-            low, high = metrics[f"{name}_ci95"]
-            rows.append((title, count, f"{value:{form}}", f"{low:{form}} to {high:{form}}"))
+            rows.append((title, count, f"{value:{form}}", _range(metrics[f"{name}_ci95"], form)))
     if metrics["width"] is not None:
         width = f"{metrics['width']:.1f}"
         rows.append(("Mean width of the 90% interval, years", answered, width, ""))
@@ -238,8 +240,7 @@ def photo_group_table(metrics: dict[str, Any]) -> pd.DataFrame:
         for name, group in metrics[f"by_{by}"].items():
             figures = []
             for figure, form in forms.items():
-                low, high = group[f"{figure}_ci95"]
-                figures.append(f"{group[figure]:{form}} ({low:{form}} to {high:{form}})")
+                figures.append(f"{group[figure]:{form}} ({_range(group[f'{figure}_ci95'], form)})")
             rows.append((name, group["answered"], *figures))
     columns = ["Group", "Photos", "Age MAE, years", "Age bias, years", "Gender accuracy"]
     return pd.DataFrame(rows, columns=columns)
@@ -280,6 +281,11 @@ def photo_failures(photos: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Photo", "True", "Answer", "What went wrong"])
 
 
+def _range(ends: list[float] | None, form: str) -> str:
+    """Write an interval."""
+    return MISSING if ends is None else f"{ends[0]:{form}} to {ends[1]:{form}}"
+
+
 def _answer_figures(answered: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Compute the figures of photos with a face."""
     residuals, subjects = answered["age_pred"] - answered["age"], answered["subject"]
@@ -302,8 +308,9 @@ def _by(answered: pd.DataFrame, by: str, seed: int) -> dict[str, Any]:
 def _share(name: str, hits: pd.Series[bool], subjects: pd.Series[str]) -> dict[str, Any]:
     if hits.empty:
         return {name: None, f"{name}_ci95": None}
-    share, persons = float(hits.mean()), subjects.nunique()
-    return {name: share, f"{name}_ci95": list(wilson(share * persons, persons))}
+    share, sizes = float(hits.mean()), subjects.value_counts().to_numpy()
+    count = float(sizes.sum() ** 2 / (sizes**2).sum())
+    return {name: share, f"{name}_ci95": list(wilson(share * count, count))}
 
 
 def _mean(
@@ -312,5 +319,8 @@ def _mean(
     if values.empty:
         return {name: None, f"{name}_ci95": None}
     clusters = pd.factorize(subjects)[0]
+    if not clusters.any():
+        # Of one person, nobody knows how far others are off.
+        return {name: float(values.mean()), f"{name}_ci95": None}
     ends = bootstrap_mean(np.asarray(values, np.float64), clusters=clusters, seed=seed)
     return {name: float(values.mean()), f"{name}_ci95": list(ends)}

@@ -121,7 +121,7 @@ def predict_out_of_fold(
             heads = train_heads(
                 _label(faces, features, learned),
                 _label(faces, features, np.flatnonzero(fold < 0)),
-                TrainConfig("", weights.name, epochs=EPOCHS, patience=EPOCHS),
+                _config(weights),
                 on_epoch=count_epoch,
             )
             answers = _answer(heads, faces, features, np.flatnonzero(fold == number))
@@ -156,9 +156,16 @@ def _faces(dataset: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
     return dataset.of("train"), split_validation(dataset.of("validation"))[0]
 
 
+def _config(weights: BackboneWeights) -> TrainConfig:
+    """Return the settings of the heads."""
+    return TrainConfig("", weights.name, epochs=EPOCHS, patience=EPOCHS)
+
+
 def _files(train: pd.DataFrame, selection: pd.DataFrame, weights: BackboneWeights) -> list[Path]:
     """Name the file of each fold's answers after all that decides what is in it."""
-    about = (VERSION, FOLDS, EPOCHS, SEED, weights.sha256, asdict(weights.spec))
+    # The name of the backbone says less than its hash.
+    config = asdict(_config(weights)) | {"backbone": weights.sha256}
+    about = (VERSION, FOLDS, config, asdict(weights.spec))
     digest = hashlib.sha256(repr(about).encode())
     for faces in (train, selection):
         decisive = faces[["sha256", "age", "gender", "duplicate_group"]]

@@ -285,9 +285,9 @@ def _train(
         row = {
             "epoch": epoch.number + 1,
             "size": size,
+            # After a kill, these are of what was done since.
             "loss": float(np.mean(losses)),
             **evaluate_network(network, validation, held_out, size),
-            # After a kill, only what was done since.
             "seconds": time.monotonic() - began,
         }
         # The row comes first: a kill between the two repeats an epoch's end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,6 +113,10 @@ def test_mean_maps_are_those_of_each_group(check: HeatmapCheck) -> None:
     assert sum(means[name][0] for name in ("White", "Black", "Asian", "Indian", "Others")) == 12
     # The gender that is answered is male throughout.
     assert mean_maps(check, "gender")["all"][1].max() == 1
+    # A weak map counts as much as a strong one, and one that is empty stays so.
+    faint = replace(check, maps=check.maps | {"gender": check.maps["gender"] / 4})
+    faint.maps["gender"][0] = 0
+    assert mean_maps(faint, "gender")["all"][1].max() == pytest.approx(11 / 12)
 
 
 def test_faces_are_kept_through_a_stop_and_a_damage(

@@ -67,7 +67,10 @@ def test_empty_groups_are_none_and_the_whole_is_strict_json() -> None:
     }
     assert metrics["gender"]["auc"] is None
     assert metrics["gender"]["recall"]["female"] is None
-    assert metrics["age"]["mae_ci95"] == [1.0, 1.0]
+    assert metrics["age"]["mae"] == 1.0
+    assert metrics["age"]["mae_ci95"] is None
+    table = group_table(metrics["age"]["by_band"])
+    assert table[["mae_low", "mae_high"]].isna().all(axis=None)
 
 
 def test_no_predictions_are_refused() -> None:

@@ -44,7 +44,8 @@ def plot_groups(
     ax.vlines(places, table[f"{value}_low"], table[f"{value}_high"], color=colors, linewidth=2.5)
     ax.scatter(places, table[value], s=42, color=colors, zorder=3)
     # The number above the dot saves looking it up on the axis.
-    for place, number, top in zip(places, table[value], table[f"{value}_high"], strict=True):
+    tops = table[f"{value}_high"].fillna(table[value])
+    for place, number, top in zip(places, table[value], tops, strict=True):
         ax.annotate(
             f"{number:.1%}" if percent else f"{number:.1f}",
             (place, top),
