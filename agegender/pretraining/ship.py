@@ -92,7 +92,7 @@ def ship(
         )
     backbone = trained_backbone(pretraining)
     if start_share:
-        last = _last_stage(pretraining)
+        last = _stages(pretraining)[-1]
         average_with(backbone, start, start_share)
         # On the faces that the statistics were of in the end. Frozen layers are the same in both.
         faces = _train_faces(pretraining)
@@ -156,17 +156,25 @@ def _check(pretraining: Pretraining) -> None:
         )
 
 
+def _stages(pretraining: Pretraining, *, begun: bool = False) -> list[Stage]:
+    """Return the stage of each epoch that is done; it may have stopped before its recipe's end.
+
+    Args:
+        pretraining: With an epoch that is done.
+        begun: Whether the epoch in which it may have stopped counts as well.
+    """
+    samples = pd.read_parquet(pretraining.samples_file, columns=["source", "split"])
+    sources = samples.loc[samples["split"] == "train", "source"]
+    done = int(pd.read_csv(pretraining.metrics_file)["epoch"].max()) + begun
+    return [epoch.stage for epoch in plan_epochs(pretraining.recipe, sources)[:done]]
+
+
 def _train_faces(pretraining: Pretraining) -> pd.DataFrame:
-    """Return the samples that the recipe trains on: a set that no stage uses is none."""
-    stages = pretraining.recipe.stages
-    sources = {source for stage in stages if stage.epochs for source in stage.sources}
+    """Return the samples that it has trained on: a set that no stage used is none."""
+    stages = _stages(pretraining, begun=True)
+    sources = {source for stage in stages for source in stage.sources}
     samples = pd.read_parquet(pretraining.samples_file)
     return samples[(samples["split"] == "train") & samples["source"].isin(sources)]
-
-
-def _last_stage(pretraining: Pretraining) -> Stage:
-    """Return the last stage that had faces to train on."""
-    return plan_epochs(pretraining.recipe, _train_faces(pretraining)["source"])[-1].stage
 
 
 def trained_backbone(pretraining: Pretraining) -> Any:
@@ -181,7 +189,7 @@ def trained_backbone(pretraining: Pretraining) -> Any:
     network = build_network(pretraining.recipe)
     network.load_weights(pretraining.checkpoint)
     with float32_policy():
-        backbone = build_backbone(_last_stage(pretraining).size)
+        backbone = build_backbone(_stages(pretraining)[-1].size)
     trained = {variable.path: variable for variable in network.variables}
     for variable in backbone.variables:
         variable.assign(trained[variable.path])
@@ -194,7 +202,7 @@ def _describe(pretraining: Pretraining) -> dict[str, Any]:
     train_faces = _train_faces(pretraining)["source"].value_counts()
     curve = pd.read_csv(pretraining.metrics_file)
     return {
-        "size": _last_stage(pretraining).size,
+        "size": _stages(pretraining)[-1].size,
         "crop": recipe.crop,
         "date": time.strftime("%Y-%m-%d"),
         "recipe": asdict(recipe),

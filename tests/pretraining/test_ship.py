@@ -18,7 +18,7 @@ from agegender.pretraining.network import build_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
-from agegender.pretraining.ship import _train_faces, ship
+from agegender.pretraining.ship import _describe, _train_faces, ship
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
 from agegender.training.seen import is_seen, write_seen
@@ -56,17 +56,30 @@ def test_what_cannot_say_what_it_has_seen_is_not_shipped(
     assert "excluded.json is missing" in refusal()
 
 
-def test_only_sets_that_a_stage_uses_count_as_seen(
+def test_what_is_stopped_early_tells_of_the_stages_that_it_has_reached(
     make_faces: Callable[..., Path], tmp_path: Path
 ) -> None:
-    samples = collect_samples(open_dataset(make_faces(20)), None)
+    samples = collect_samples(open_dataset(make_faces(40)), None)
     samples.table.loc[samples.table.index[::2], "source"] = "celeba"
+    samples.table.loc[samples.table.index[::4], "source"] = "all_age_faces"
     pretraining = Pretraining(tmp_path / "pretraining")
-    prepare_pretraining(pretraining, RECIPE, samples)
-    seen = _train_faces(pretraining)
-    assert 0 < len(seen) < len(samples.table)
-    assert set(seen["source"]) == {"utkface"}
-    assert set(seen["split"]) == {"train"}
+    small = Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4)
+    large = replace(small, size=64, sources=("utkface", "celeba"))
+    prepare_pretraining(pretraining, Recipe((small, small, large), crop=0.875), samples)
+    for done, size, sources in (
+        (1, 32, {"utkface"}),
+        # It may have stopped in the third.
+        (2, 32, {"utkface", "celeba"}),
+        (3, 64, {"utkface", "celeba"}),
+    ):
+        epochs = [{"epoch": number} for number in range(1, done + 1)]
+        pd.DataFrame(epochs).to_csv(pretraining.metrics_file, index=False)
+        description = _describe(pretraining)
+        assert description["size"] == size
+        assert set(description["train_faces"]) == sources
+        seen = _train_faces(pretraining)
+        assert set(seen["source"]) == sources
+        assert set(seen["split"]) == {"train"}
 
 
 @pytest.mark.slow
