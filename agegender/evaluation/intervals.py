@@ -32,7 +32,7 @@ def bootstrap_mean(
         values: One number for each face, shape (n,), n at least 1.
         clusters: Number of the person, from 0, that each face is of: persons are
             then drawn with all their faces, which are not independent. By default
-            every face is somebody else's.
+            every face counts as somebody else's.
         seed: Seed of the resampling, so that a report can be repeated.
 
     Returns:

@@ -193,7 +193,7 @@ def photo_note(metrics: dict[str, Any]) -> str:
     return (
         f"Photos: {metrics['n']:,}, people: {metrics['subjects']:,}. They are not cropped: the "
         "largest face that is found counts, and a photo in which none is found is a failure. "
-        "Photos of one person are not independent; intervals count people."
+        "Photos of one person are not independent; intervals allow for that."
     )
 
 
