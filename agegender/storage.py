@@ -2,7 +2,8 @@
 
 Everything that the library leaves on disk, but logs and lists that grow line by
 line, goes through `replacing`: the new content is written beside the target
-under another name and moved over it in one step. A kill leaves the old file; a full disk becomes one clear sentence.
+under another name and moved over it in one step. A kill leaves the old file; a
+full disk becomes one clear sentence.
 What a killed process left beside the target goes with the next write: each
 writer holds a lock in its scratch folder, which the system frees with it.
 """
