@@ -28,7 +28,8 @@ def augment(
         size: Side of the result, in pixels.
         rng: Source of all chance.
         strength: Scales how far and how often everything but the mirror image
-            is changed, in [0, 1]. Early epochs learn faster from mild changes.
+            is changed, 1 as photos differ. Early epochs learn faster from mild changes; many
+            epochs need stronger ones.
 
     Returns:
         RGB pixels, uint8, shape (size, size, 3).

@@ -40,17 +40,34 @@ def precision_policy() -> str:
         compute capability 8 and above, "mixed_float16" on older GPUs,
         "float32" elsewhere.
     """
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability")
-        return "mixed_bfloat16" if (capability or (0, 0)) >= (8, 0) else "mixed_float16"
+    capability = _gpu_capability()
+    if capability is not None:
+        return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
         return "float32"
     return "mixed_bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def _gpu_capability() -> tuple[int, int] | None:
+    """Return the compute capability of the first GPU that Keras' backend sees, if any."""
+    import keras
+
+    if keras.config.backend() == "jax":
+        import jax
+
+        gpus = [device for device in jax.devices() if device.platform == "gpu"]
+        if not gpus:
+            return None
+        major, minor = gpus[0].compute_capability.split(".")
+        return int(major), int(minor)
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return None
+    return tf.config.experimental.get_device_details(gpus[0]).get("compute_capability") or (0, 0)
 
 
 def build_network(recipe: Recipe) -> Any:
@@ -72,7 +89,9 @@ def build_network(recipe: Recipe) -> Any:
     import keras
 
     keras.mixed_precision.set_global_policy(precision_policy())
-    backbone = _with_fused_normalization(build_backbone(None))
+    backbone = build_backbone(None)
+    if keras.config.backend() == "tensorflow":
+        backbone = _with_fused_normalization(backbone)
     # Each block starts as the identity (Goyal et al., "Accurate, Large Minibatch
     # SGD", 2017). Without it, at the start bfloat16's gradients of the early
     # layers have a cosine of only 0.2 to 0.5 with those of float32.
@@ -88,10 +107,9 @@ def build_network(recipe: Recipe) -> Any:
     for layer in backbone.layers:
         layer.trainable = not layer.name.startswith(recipe.frozen)
     heads = {"age": AGE_CLASSES, "gender": len(GENDER_NAMES), "race": len(RACE_NAMES)}
+    features = keras.layers.Dropout(recipe.dropout, dtype="float32")(backbone.output)
     outputs = {
-        name: keras.layers.Dense(count, activation="softmax", dtype="float32", name=name)(
-            backbone.output
-        )
+        name: keras.layers.Dense(count, activation="softmax", dtype="float32", name=name)(features)
         for name, count in heads.items()
     }
     # The same answer under a second name, for a loss of its own.
@@ -220,7 +238,8 @@ def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]
     network.compile(
         keras.optimizers.AdamW(PiecewiseLinear(), weight_decay=recipe.weight_decay),
         **loss_of_outputs(recipe),
-        jit_compile=False,
+        # JAX computes step by step without; TensorFlow is compiled either way.
+        jit_compile=keras.config.backend() == "jax",
     )
 
 

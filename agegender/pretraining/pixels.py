@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import cache
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from agegender.images import read_image
@@ -24,6 +32,9 @@ DENSITY_SIGMA_YEARS = 3.0
 
 MOST_AGE_WEIGHT = 3.0
 """A handful of the oldest must not make up a batch's loss by themselves."""
+
+MOST_WORKERS = 16
+"""Processes that change pictures; each holds some 100 MB."""
 
 
 def frame_side(size: int, crop: float) -> int:
@@ -59,7 +70,13 @@ def load_pixels(samples: pd.DataFrame, side: int, path: Path) -> NDArray[np.uint
 
 
 def batches(
-    samples: pd.DataFrame, pixels: NDArray[np.uint8], epoch: Epoch, *, seed: int, skip: int = 0
+    samples: pd.DataFrame,
+    pixels: NDArray[np.uint8],
+    epoch: Epoch,
+    *,
+    seed: int,
+    skip: int = 0,
+    workers: ProcessPoolExecutor | None = None,
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Yield the augmented batches of one epoch.
 
@@ -70,9 +87,10 @@ def batches(
         epoch: Which epoch.
         seed: Of all chance.
         skip: Batches at the start that are already done.
+        workers: Processes that change the pictures ahead (`augmenting`); None to do it here.
 
     Yields:
-        (RGB float32 (batch, size, size, 3), labels, sample weights); the
+        (RGB uint8 (batch, size, size, 3), labels, sample weights); the
         weight of an unknown label is 0. With two views a batch is one view of
         some faces, then the other view of the same in the same order; with
         one, the weight of the outputs in `PAIRED` is 0.
@@ -84,24 +102,101 @@ def batches(
     ages = samples["age"].to_numpy()
     age_weights = np.zeros(len(samples), dtype="float32")
     age_weights[usable] = balancing_weights(ages[usable], stage.age_balance)
-    for step in range(skip, epoch.steps):
-        rows = np.tile(order[step * faces : (step + 1) * faces], stage.views)
-        images = np.stack(
-            [
-                augment(
-                    pixels[row],
-                    stage.size,
-                    np.random.default_rng((seed, epoch.number, int(row), number // faces)),
-                    strength=stage.augmentation,
-                )
-                for number, row in enumerate(rows)
-            ]
-        )
+    chosen = [
+        np.tile(order[step * faces : (step + 1) * faces], stage.views)
+        for step in range(skip, epoch.steps)
+    ]
+    for rows, images in zip(chosen, _change_all(pixels, chosen, epoch, seed, workers), strict=True):
         labels, weights = labels_of(samples.iloc[rows])
         weights["age"] *= age_weights[rows]
         for name in PAIRED:
             weights[name] = np.full(len(rows), stage.views > 1, "float32")
-        yield images.astype("float32"), labels, weights
+        yield images, labels, weights
+
+
+def augmenting() -> ProcessPoolExecutor:
+    """Start processes for `batches`: a GPU takes more pictures than one processor changes."""
+    return ProcessPoolExecutor(
+        _worker_count(),
+        # A fork of a process with a network in it may hang.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+
+
+def _worker_count() -> int:
+    """Return how many processes change pictures; one processor is left to the network."""
+    return min(max(1, (os.cpu_count() or 1) - 1), MOST_WORKERS)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the process that trains, and end when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # There is a worker for each processor already.
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _change_all(
+    pixels: NDArray[np.uint8],
+    chosen: list[NDArray[np.int64]],
+    epoch: Epoch,
+    seed: int,
+    workers: ProcessPoolExecutor | None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pictures of one batch after another, a few batches ahead with workers."""
+    if workers is None:
+        yield from (_change(pixels, rows, epoch, seed) for rows in chosen)
+        return
+    # Only a map of a file is worth sending: by its name.
+    path = Path(pixels.filename)  # type: ignore[attr-defined]
+    pending: deque[Future[NDArray[np.uint8]]] = deque()
+    for rows in chosen:
+        pending.append(workers.submit(_change_mapped, path, rows, epoch, seed))
+        if len(pending) > 2 * _worker_count():
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _change_mapped(
+    path: Path, rows: NDArray[np.int64], epoch: Epoch, seed: int
+) -> NDArray[np.uint8]:
+    """Do what `_change` does, in another process."""
+    return _change(_map(path), rows, epoch, seed)
+
+
+@cache
+def _map(path: Path) -> NDArray[np.uint8]:
+    """Map an array's file once in each worker."""
+    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return pixels
+
+
+def _change(
+    pixels: NDArray[np.uint8], rows: NDArray[np.int64], epoch: Epoch, seed: int
+) -> NDArray[np.uint8]:
+    """Change the pictures of a batch, each from a seed of its own."""
+    stage = epoch.stage
+    faces = stage.batch_size // stage.views
+    return np.stack(
+        [
+            augment(
+                pixels[row],
+                stage.size,
+                np.random.default_rng((seed, epoch.number, int(row), number // faces)),
+                strength=stage.augmentation,
+            )
+            for number, row in enumerate(rows)
+        ]
+    )
 
 
 def labels_of(
@@ -152,12 +247,3 @@ def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.f
     inverse = density**-balance
     weights[known] = np.minimum(inverse / inverse.mean(), MOST_AGE_WEIGHT)
     return weights
-
-
-def prefetch(items: Iterator[Any]) -> Iterator[Any]:
-    """Prepare the next items in a thread while the caller works on one."""
-    with ThreadPoolExecutor(1) as pool:
-        pending = [pool.submit(next, items, None) for _ in range(2)]
-        while (item := pending.pop(0).result()) is not None:
-            pending.append(pool.submit(next, items, None))
-            yield item

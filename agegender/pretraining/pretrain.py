@@ -12,6 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from agegender.config import ADULT_AGE_YEARS, workspace_dir
 from agegender.errors import RunError
 from agegender.model.answer import answered_gender, probability_of_female
 from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
-from agegender.pretraining.pixels import batches, frame_side, load_pixels, prefetch
+from agegender.pretraining.pixels import augmenting, batches, frame_side, load_pixels
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
 from agegender.pretraining.start import start_from
 from agegender.storage import replacing, write_json, write_text
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 240
 """A kill costs at most this much work; a checkpoint takes a second or two."""
+
+
+EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -156,14 +160,15 @@ def evaluate_network(
     """
     margin = (pixels.shape[1] - size) // 2
     ages, genders = [], []
-    for start in range(0, len(samples), 128):
-        part = pixels[start : start + 128, margin : margin + size, margin : margin + size]
-        images = part.astype("float32")
-        outputs = [network(view, training=False) for view in (images, images[:, :, ::-1])]
-        ages.append(np.mean([np.asarray(output["age"]) for output in outputs], axis=0))
-        genders.append(np.mean([np.asarray(output["gender"]) for output in outputs], axis=0))
-    age = np.concatenate(ages) @ np.arange(AGE_CLASSES)
-    answered = answered_gender(probability_of_female(np.concatenate(genders)))
+    for start in range(0, len(samples), EVALUATION_BATCH):
+        # Full batches throughout: JAX compiles the network anew for every other shape.
+        rows = np.arange(start, start + EVALUATION_BATCH) % len(samples)
+        images = pixels[rows, margin : margin + size, margin : margin + size]
+        outputs = [network.predict_on_batch(view) for view in (images, images[:, :, ::-1])]
+        ages.append(np.mean([output["age"] for output in outputs], axis=0))
+        genders.append(np.mean([output["gender"] for output in outputs], axis=0))
+    age = np.concatenate(ages)[: len(samples)] @ np.arange(AGE_CLASSES)
+    answered = answered_gender(probability_of_female(np.concatenate(genders)[: len(samples)]))
     correct = answered == samples["gender"].to_numpy()
     adult = samples["age"].to_numpy() >= ADULT_AGE_YEARS
     return {
@@ -209,9 +214,10 @@ def pretrain(
             f"{pretraining.folder} is being trained by another process; wait for it or stop it."
         ) from error
     # Not `with lock`: that would take it a second time and give it back once.
-    with held:
+    with held, augmenting() as workers:
         return _train(
             pretraining,
+            workers,
             on_epoch or (lambda row: None),
             on_step or (lambda step, total, loss: None),
             should_stop or (lambda: False),
@@ -220,6 +226,7 @@ def pretrain(
 
 def _train(
     pretraining: Pretraining,
+    workers: ProcessPoolExecutor,
     on_epoch: Callable[[dict[str, Any]], None],
     on_step: Callable[[int, int, float], None],
     should_stop: Callable[[], bool],
@@ -266,8 +273,9 @@ def _train(
         losses: list[float] = []
         stopping = False
         began = time.monotonic()
-        for images, labels, weights in prefetch(
-            batches(train, pixels, epoch, seed=recipe.seed, skip=step - epoch.first_step)
+        skip = step - epoch.first_step
+        for images, labels, weights in batches(
+            train, pixels, epoch, seed=recipe.seed, skip=skip, workers=workers
         ):
             losses.append(float(network.train_on_batch(images, labels, weights)[0]))
             step += 1

@@ -70,6 +70,7 @@ class Recipe:
             (`network.unsteadiness`), counted likewise.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
+        dropout: Share of the features that the heads do not see in a step.
         frozen: Beginnings of the names of layers that keep the weights that they
             start with; for pretrainings that go on from a set of weights.
         seed: Of all chance.
@@ -88,6 +89,7 @@ class Recipe:
     steadiness_weight: float = 0.0
     gender_weight: float = 2.0
     race_weight: float = 0.5
+    dropout: float = 0.0
     frozen: tuple[str, ...] = ()
     seed: int = SEED
 

@@ -54,6 +54,7 @@ def start_from(
     """
     import keras
 
+    jit = network.jit_compile
     backbone = keras.Model(network.input, network.get_layer(FEATURES_LAYER).output)
     assign_weights(backbone, read_tensors(file), source=str(file))
 
@@ -62,14 +63,14 @@ def start_from(
     size = stage.size
     margin = (pixels.shape[1] - size) // 2
     frames = pixels[rows, margin : margin + size, margin : margin + size]
-    backbone.compile(jit_compile=False)
+    backbone.compile(jit_compile=jit)
     features = backbone.predict(frames, batch_size=128, verbose=0)
     inputs = keras.Input(features.shape[1:])
     # The network's own layers: fitting these is fitting those.
     outputs = {name: network.get_layer(name)(inputs) for name in ("age", "gender", "race")}
     outputs |= {"agreement": outputs["age"], "steadiness": inputs}
     heads = keras.Model(inputs, outputs)
-    heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=False)
+    heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=jit)
     labels, weights = labels_of(samples.iloc[rows])
     heads.fit(
         features, labels, sample_weight=weights, batch_size=128, epochs=HEAD_EPOCHS, verbose=0
