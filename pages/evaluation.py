@@ -15,6 +15,7 @@ import streamlit as st
 
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, RACE_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset
+from agegender.dataset.split import is_copy
 from agegender.evaluation import charts, tables
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
@@ -96,7 +97,7 @@ def predictions_of(
     if kept is not None and kept[0] == key:
         return kept[1:]
     unseen = select_faces(dataset, split, run=run)
-    left_out = len(dataset.of(split)) - len(unseen)
+    left_out = len(select_faces(dataset, split)) - len(unseen)
     faces = unseen if limit is None else select_faces(dataset, split, limit=limit, run=run)
     missing = count_missing(faces, run.weights())
     if missing:
@@ -339,6 +340,11 @@ if left_out:
     st.caption(
         f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the model was "
         "trained on them, so they would flatter it."
+    )
+if copies := int(is_copy(faces.of(chosen_split)).sum()):
+    st.caption(
+        f"{copies:,} {'face was' if copies == 1 else 'faces were'} left out: copies of others, "
+        "which would count twice."
     )
 if answers["split"].eq("train").any():
     st.caption(TRAIN_NOTE)

@@ -19,12 +19,14 @@ from agegender.commands.choice import (
 from agegender.commands.progress import progress_bar
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
+from agegender.dataset.split import is_copy
 from agegender.evaluation.predictions import (
     SPLITS,
     TRAIN_NOTE,
     count_unreadable,
     find_seen,
     predict_faces,
+    select_faces,
 )
 from agegender.training.run import Run
 
@@ -66,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(_format(metrics))
-        seen = int(find_seen(chosen, dataset.of(args.split), args.split).sum())
+        copies = int(is_copy(dataset.of(args.split)).sum())
+        if copies:
+            print(f"{copies:,} more faces were left out: they are copies of others.")
+        seen = int(find_seen(chosen, select_faces(dataset, args.split), args.split).sum())
         if seen:
             print(f"{seen:,} more faces were left out: the model was trained on them.")
         unread = count_unreadable(predictions, dataset, args.split, chosen, limit=args.limit)

@@ -113,3 +113,20 @@ def draw_calibration(faces: pd.DataFrame, of: NDArray[np.bool_]) -> NDArray[np.b
     drawn = np.zeros(len(faces), bool)
     drawn[of] = [_draw(f"{SPLIT_VERSION}:calibration:{sha256}") < 0.5 for sha256 in first]
     return drawn
+
+
+def is_copy(faces: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which faces are copies of another one, exact or near.
+
+    Where a picture is there several times, one of its faces is none: the one that a hash
+    of the file names draws, since their order is one of ages, and labels of copies differ.
+
+    Args:
+        faces: With `file` and `duplicate_group` (-1 for none).
+
+    Returns:
+        Shape (n,).
+    """
+    group = faces["duplicate_group"]
+    drawn = pd.Series(pd.util.hash_array(faces["file"].to_numpy(object)), index=faces.index)
+    return ((group >= 0) & (drawn != drawn.groupby(group).transform("min"))).to_numpy()

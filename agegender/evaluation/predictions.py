@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from agegender.config import SEED, SPLIT_NAMES, workspace_dir
+from agegender.dataset.split import is_copy
 from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError, InvalidModelError, ModelNotFoundError
 from agegender.model.answer import CHUNK_FACES, answer_features, answered_gender
@@ -82,7 +83,10 @@ def select_faces(
     seed: int = SEED,
     run: Run | None = None,
 ) -> pd.DataFrame:
-    """Choose the faces that are evaluated.
+    """Choose the faces that are evaluated: of a picture that is there several times, one.
+
+    Copies are not independent; counted as if they were, they would make every interval
+    too narrow.
 
     Args:
         dataset: Where from.
@@ -103,6 +107,7 @@ def select_faces(
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}, but must be at least 1")
     faces = dataset.of(split)
+    faces = faces[~is_copy(faces)].reset_index(drop=True)
     if faces.empty:
         raise DatasetError(
             f"No face of {dataset.folder} is in the split {split!r}; choose another split or a "

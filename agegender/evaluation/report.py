@@ -228,6 +228,7 @@ def _about(evaluation: Evaluation) -> dict[str, str]:
         "Trained on": Path(run.config.dataset).name,
         "Evaluated on": f"{dataset.folder.name}, split {evaluation.split}{drawn}",
         "Left out": f"{evaluation.count_seen():,} faces that the model was trained on, "
+        f"{evaluation.count_copies():,} copies of others, "
         f"{evaluation.count_unreadable():,} whose pictures could not be read",
         "Split": f"SHA-256 {dataset.split_hash}",
         "Looks at a test split so far": f"{len(read_test_reads(run)):,}",

@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 
 from agegender.config import SPLIT_NAMES
-from agegender.dataset.split import LABEL_TOLERANCE_YEARS, SET_ASIDE, assign_splits, draw_split
+from agegender.dataset.split import (
+    LABEL_TOLERANCE_YEARS,
+    SET_ASIDE,
+    assign_splits,
+    draw_split,
+    is_copy,
+)
 
 
 @cache
@@ -114,3 +120,17 @@ def test_duplicates_are_on_one_side_of_calibration() -> None:
     halves = faces.groupby("duplicate_group")["is_calibration"].nunique()
     assert (halves == 1).all()
     assert 0.3 < faces["is_calibration"].mean() < 0.7
+
+
+def test_one_face_of_a_picture_is_no_copy_whatever_the_order() -> None:
+    faces = pd.DataFrame(
+        {
+            "file": ["9_0.jpg", "30_0.jpg", "41_0.jpg", "52_0.jpg", "60_0.jpg", "61_0.jpg"],
+            "duplicate_group": [0, -1, 0, 1, -1, 1],
+        }
+    )
+    kept = faces[~is_copy(faces)]
+    assert len(kept) == 4
+    assert set(kept["duplicate_group"]) == {-1, 0, 1}
+    backwards = faces.iloc[::-1]
+    assert set(backwards[~is_copy(backwards)]["file"]) == set(kept["file"])

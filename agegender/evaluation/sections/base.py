@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agegender.evaluation.predictions import count_unreadable, find_seen
+from agegender.dataset.split import is_copy
+from agegender.evaluation.predictions import count_unreadable, find_seen, select_faces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +47,12 @@ class Evaluation:
 
     def count_seen(self) -> int:
         """Count the split's faces that do not count, since the backbone knows them."""
-        faces = self.dataset.of(self.split)
+        faces = select_faces(self.dataset, self.split)
         return int(find_seen(self.run, faces, self.split).sum())
+
+    def count_copies(self) -> int:
+        """Count the split's faces that do not count, since another one has their picture."""
+        return int(is_copy(self.dataset.of(self.split)).sum())
 
     def count_unreadable(self) -> int:
         """Count the chosen faces whose pictures could not be read."""
