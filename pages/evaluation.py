@@ -59,7 +59,7 @@ def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
         "looks at it often enough learns it by heart. All is the three together, without "
         "faces that the model has learned from.",
     )
-    total = len(dataset.of(split))
+    total = len(select_faces(dataset, split))
     limit = right.number_input(
         "At most",
         min_value=1,
