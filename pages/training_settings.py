@@ -157,6 +157,15 @@ def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
             0.05,
             help="At 0.1, ten years of error weigh as much as a gender loss of 1.",
         ),
+        "age_balance": first.slider(
+            "Weight of rare ages",
+            0.0,
+            1.0,
+            usual.age_balance,
+            0.05,
+            help="0 counts all faces alike, 1 all ages. More helps old people and costs the "
+            "young, of whom there are more.",
+        ),
         "gender_loss_weight": second.number_input(
             "Weight of the gender loss",
             0.0,
@@ -190,6 +199,7 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
         ("Dropout", f"{config.dropout:g}"),
         ("Age loss", AGE_LOSS_NAMES[config.age_loss]),
         ("Weight of the age loss", f"{config.age_loss_weight:g} per year"),
+        ("Weight of rare ages", f"{config.age_balance:g}"),
         ("Weight of the gender loss", f"{config.gender_loss_weight:g}"),
         ("Fine-tuning, epochs", str(config.fine_tune_epochs)),
     ]

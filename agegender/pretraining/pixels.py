@@ -20,18 +20,14 @@ import numpy as np
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.pretraining.augmentation import augment
-from agegender.pretraining.network import AGE_CLASSES, PAIRED
+from agegender.pretraining.network import PAIRED
 from agegender.pretraining.recipe import Epoch
 from agegender.storage import replacing
+from agegender.training.balance import balancing_weights
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-DENSITY_SIGMA_YEARS = 3.0
-
-MOST_AGE_WEIGHT = 3.0
-"""A handful of the oldest must not make up a batch's loss by themselves."""
 
 MOST_WORKERS = 16
 """Processes that change pictures; each holds some 100 MB."""
@@ -221,29 +217,3 @@ def labels_of(
         labels[name] = np.zeros((len(samples), 1), "float32")
         weights[name] = np.zeros(len(samples), "float32")
     return labels, weights
-
-
-def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:
-    """Weigh rare ages more, by the smoothed density of ages.
-
-    The inverse (`balance` 1) or its square root (0.5) of the label density
-    under a Gaussian kernel (Yang et al., "Delving into Deep Imbalanced
-    Regression", ICML 2021), at most `MOST_AGE_WEIGHT` times the mean.
-
-    Args:
-        ages: Years, shape (n,); NaN where unknown.
-        balance: Exponent, 0 for equal weights.
-
-    Returns:
-        Weights with a mean of about 1 over the known ages, and 0 for the unknown, shape (n,).
-    """
-    known = ~np.isnan(ages)
-    labels = np.minimum(ages[known], AGE_CLASSES - 1).astype(int)
-    years = np.arange(AGE_CLASSES)
-    kernel = np.exp(-0.5 * ((years[:, None] - years) / DENSITY_SIGMA_YEARS) ** 2)
-    kernel /= kernel.sum(axis=0)
-    density = (kernel @ np.bincount(labels, minlength=AGE_CLASSES))[labels]
-    weights = np.zeros(len(ages), dtype="float32")
-    inverse = density**-balance
-    weights[known] = np.minimum(inverse / inverse.mean(), MOST_AGE_WEIGHT)
-    return weights

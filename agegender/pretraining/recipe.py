@@ -25,7 +25,7 @@ class Stage:
         batch_size: Pictures a step.
         augmentation: Strength of the changes to the pictures, 0 to 1.
         age_balance: How far rare ages are weighted up, 0 to 1
-            (`pixels.balancing_weights`).
+            (`balance.balancing_weights`).
         views: Differently changed pictures of each face in a step, 1 or 2.
             The ages that a face's two get are drawn together
             (`network.disagreement`).

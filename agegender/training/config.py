@@ -27,6 +27,8 @@ class TrainConfig:
         age_loss: "l1" (absolute error, which is what MAE measures) or "huber"
             (squared below `heads.HUBER_DELTA_YEARS`, so calmer near zero).
         age_loss_weight: Weight of the age loss, per year.
+        age_balance: How far rare ages are weighted up in it, from 0 (not at all) to
+            1 (every age alike; see `balance.balancing_weights`).
         gender_loss_weight: Weight of gender's cross-entropy.
         patience: Epochs without a better validation loss before training
             ends; the best epoch's weights are kept in any case.
@@ -47,6 +49,7 @@ class TrainConfig:
     dropout: float = 0.3
     age_loss: str = "l1"
     age_loss_weight: float = 0.1
+    age_balance: float = 0.5
     gender_loss_weight: float = 1.0
     patience: int = 8
     fine_tune_epochs: int = 0
@@ -66,6 +69,7 @@ class TrainConfig:
         _check_between("fine_tune_epochs", self.fine_tune_epochs, 0, MAX_EPOCHS)
         _check_between("age_loss_weight", self.age_loss_weight, 0, 1000)
         _check_between("gender_loss_weight", self.gender_loss_weight, 0, 1000)
+        _check_between("age_balance", self.age_balance, 0, 1)
         if not 0 < self.learning_rate <= 1:
             raise ValueError(
                 f"learning_rate is {self.learning_rate}, but must be above 0 and at most 1"
@@ -100,7 +104,8 @@ class TrainConfig:
         if not isinstance(values, dict) or "dataset" not in values or not values.keys() <= names:
             raise ValueError("the settings of a training were expected")
         try:
-            return cls(**values)
+            # Before there was this setting, all faces counted alike.
+            return cls(**{"age_balance": 0.0, **values})
         except TypeError as error:
             raise ValueError(f"a setting has the wrong type ({error})") from error
 

@@ -17,6 +17,7 @@ from agegender.model.answer import (
     probability_of_female,
 )
 from agegender.model.architecture import FEATURE_COUNT, TRUNK_UNITS, build_heads, float32_policy
+from agegender.training.balance import balancing_weights
 from agegender.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -104,14 +105,17 @@ def train_heads(
     samples = len(train.rows) * train.values.shape[1]
     batch_size = min(config.batch_size, samples)
     steps = samples // batch_size
+    age_weights = balancing_weights(train.age.astype(np.float64), config.age_balance)
     learn, answer = _compile(heads, config, scaling, steps)
 
     best, best_loss, waited = heads.get_weights(), np.inf, 0
     for epoch in range(1, config.epochs + 1):
         began = time.monotonic()
         totals = np.zeros(3)
-        for values, age, gender in _batches(train, batch_size, seed=(config.seed, epoch)):
-            totals += learn(values, age, gender).numpy()
+        for values, age, gender, weight in _batches(
+            train, age_weights, batch_size, seed=(config.seed, epoch)
+        ):
+            totals += learn(values, age, gender, weight).numpy()
             if should_stop is not None and should_stop():
                 raise StoppedError(f"Stopped in epoch {epoch} of {config.epochs}.")
         measured = _validate(answer, validation, config)
@@ -150,7 +154,7 @@ def _compile(
     """Compile a training step and an averaged answer, on plain features.
 
     Returns:
-        (learn, answer): `learn(values, age, gender)` makes a step and gives
+        (learn, answer): `learn(values, age, gender, age_weight)` makes a step and gives
         (loss, age MAE, gender accuracy) of the batch; `answer(values)` takes
         both views, shape (b, 2, 2048), and gives (ages in years, gender
         probabilities), as `answer.average_views` does.
@@ -172,11 +176,12 @@ def _compile(
         return outputs["age"][:, 0] * scaling.age_std + scaling.age_median, outputs["gender"]
 
     @tf.function  # type: ignore[untyped-decorator, unused-ignore]
-    def learn(values: Any, age: Any, gender: Any) -> Any:
+    def learn(values: Any, age: Any, gender: Any, age_weight: Any) -> Any:
         with tf.GradientTape() as tape:
             age_answer, gender_answer = forward(values, training=True)
             error = tf.abs(age_answer - age)
-            loss = config.age_loss_weight * tf.reduce_mean(age_loss(error, config.age_loss))
+            loss_of_ages = tf.reduce_mean(age_weight * age_loss(error, config.age_loss))
+            loss = config.age_loss_weight * loss_of_ages
             loss += config.gender_loss_weight * tf.reduce_mean(
                 keras.losses.sparse_categorical_crossentropy(gender, gender_answer)
             )
@@ -211,14 +216,19 @@ def age_loss(error: Any, kind: str) -> Any:
 
 
 def _batches(
-    data: LabeledFeatures, batch_size: int, *, seed: tuple[int, int]
-) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.int64]]]:
-    """Yield shuffled full batches in which each view is a sample."""
+    data: LabeledFeatures, age_weights: FloatArray, batch_size: int, *, seed: tuple[int, int]
+) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.int64], FloatArray]]:
+    """Yield shuffled full batches in which each view is a sample, with weights of its age."""
     faces, views = len(data.rows), data.values.shape[1]
     order = np.random.default_rng(seed).permutation(faces * views)
     for start in range(0, len(order) - batch_size + 1, batch_size):
         face, view = np.divmod(order[start : start + batch_size], views)
-        yield data.values[data.rows[face], view], data.age[face], data.gender[face]
+        yield (
+            data.values[data.rows[face], view],
+            data.age[face],
+            data.gender[face],
+            age_weights[face],
+        )
 
 
 def _chunks(data: LabeledFeatures) -> Iterator[FloatArray]:

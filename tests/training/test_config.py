@@ -32,6 +32,7 @@ def test_backbone_is_the_default_one_when_none_is_named(monkeypatch):
         ("dropout", -0.1),
         ("age_loss", "l2"),
         ("age_loss_weight", -1.0),
+        ("age_balance", 1.5),
         ("patience", 0),
         ("fine_tune_epochs", -1),
         ("limit", 1),
@@ -48,6 +49,12 @@ def test_backbone_is_the_default_one_when_none_is_named(monkeypatch):
 def test_setting_out_of_range_is_named_with_its_value(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value!r}, but"):
         replace(CONFIG, **{name: value})
+
+
+def test_runs_from_before_ages_were_weighted_say_so():
+    values = json.loads(CONFIG.to_json())
+    del values["age_balance"]
+    assert TrainConfig.from_json(json.dumps(values)).age_balance == 0
 
 
 def test_both_losses_cannot_be_off():

@@ -106,12 +106,33 @@ def test_both_age_losses_are_in_years_when_large(kind):
 
 def test_each_epoch_shows_each_view_once_in_a_new_order():
     data = make_data(8)
+    weights = np.ones(8, np.float32)
     seen = [
-        np.concatenate([age for _, age, _ in module._batches(data, 4, seed=(0, epoch))])
+        np.concatenate([batch[1] for batch in module._batches(data, weights, 4, seed=(0, epoch))])
         for epoch in (1, 2)
     ]
     assert sorted(seen[0]) == sorted(np.repeat(data.age, 2)) == sorted(seen[1])
     assert seen[0].tolist() != seen[1].tolist()
+
+
+def test_weights_of_ages_go_with_their_faces():
+    data = make_data(8)
+    batches = module._batches(data, 2 * data.age, 4, seed=(0, 1))
+    assert all((weight == 2 * age).all() for _, age, _, weight in batches)
+
+
+def test_rare_ages_come_off_better_with_balance():
+    """Of two kinds of faces that look alike, the answer goes to the one that weighs more."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(600, 2, 2048)).astype(np.float32)
+    age = np.where(np.arange(600) < 400, 30, 70).astype(np.float32)
+    data = LabeledFeatures(values, np.arange(600), age, rng.integers(0, 2, 600))
+    config = replace(CONFIG, epochs=1)
+    errors = []
+    for balance in (0.0, 1.0):
+        heads = train_heads(data, data, replace(config, age_balance=balance))
+        errors.append(np.abs(answers(heads, values[400:])[0][:, 0] - 70).mean())
+    assert errors[1] < errors[0]
 
 
 def test_fewer_faces_than_a_batch_are_enough():

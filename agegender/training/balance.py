@@ -1,0 +1,44 @@
+"""Weighing rare ages more, so that the common ones do not decide alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+OLDEST_YEARS = 100
+"""Ages beyond are counted as this one: there are hardly any."""
+
+DENSITY_SIGMA_YEARS = 3.0
+
+MOST_AGE_WEIGHT = 3.0
+"""A handful of the oldest must not make up a batch's loss by themselves."""
+
+
+def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:
+    """Weigh rare ages more, by the smoothed density of ages.
+
+    The inverse (`balance` 1) or its square root (0.5) of the label density
+    under a Gaussian kernel (Yang et al., "Delving into Deep Imbalanced
+    Regression", ICML 2021), at most `MOST_AGE_WEIGHT` times the mean.
+
+    Args:
+        ages: Years, shape (n,); NaN where unknown.
+        balance: Exponent, 0 for equal weights.
+
+    Returns:
+        Weights with a mean of about 1 over the known ages, and 0 for the unknown, shape (n,).
+    """
+    known = ~np.isnan(ages)
+    labels = np.minimum(ages[known], OLDEST_YEARS).astype(int)
+    years = np.arange(OLDEST_YEARS + 1)
+    kernel = np.exp(-0.5 * ((years[:, None] - years) / DENSITY_SIGMA_YEARS) ** 2)
+    kernel /= kernel.sum(axis=0)
+    density = (kernel @ np.bincount(labels, minlength=len(years)))[labels]
+    weights = np.zeros(len(ages), dtype="float32")
+    inverse = density**-balance
+    weights[known] = np.minimum(inverse / inverse.mean(), MOST_AGE_WEIGHT)
+    return weights
