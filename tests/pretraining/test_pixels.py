@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
 
+from agegender.config import PROJECT_DIR
 from agegender.pretraining.network import PAIRED
-from agegender.pretraining.pixels import batches
+from agegender.pretraining.pixels import augmenting, batches
 from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
 from agegender.training.balance import balancing_weights
 
@@ -50,3 +57,55 @@ def test_one_view_has_none_to_agree_with() -> None:
     [epoch] = plan_epochs(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),)), samples["source"])
     [(_, _, weights)] = batches(samples, np.zeros((8, 32, 32, 3), np.uint8), epoch, seed=1)
     assert all(weights[name].tolist() == [0.0] * 8 for name in PAIRED)
+
+
+def test_other_processes_change_the_pictures_in_the_same_way(tmp_path: Path) -> None:
+    samples = pd.DataFrame({"source": ["utkface"] * 24, "age": 30.0, "gender": 0, "race": -1})
+    np.save(
+        tmp_path / "train.npy",
+        np.random.default_rng(0).integers(0, 256, (24, 36, 36, 3), dtype=np.uint8),
+    )
+    pixels = np.load(tmp_path / "train.npy", mmap_mode="r")
+    [epoch] = plan_epochs(
+        Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4, views=2),)), samples["source"]
+    )
+    here = [images for images, _, _ in batches(samples, pixels, epoch, seed=1)]
+    with augmenting() as workers:
+        there = [
+            images for images, _, _ in batches(samples, pixels, epoch, seed=1, workers=workers)
+        ]
+    np.testing.assert_array_equal(there, here)
+
+
+KILLED = """
+import os, time
+from agegender.pretraining.pixels import augmenting
+
+if __name__ == "__main__":
+    print(augmenting().submit(os.getpid).result(), flush=True)
+    time.sleep(60)
+"""
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process and it has not ended (or waits to be taken note of)."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux' /proc")
+def test_the_processes_end_with_the_one_that_trains() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, cwd=PROJECT_DIR
+    ) as training:
+        assert training.stdout is not None
+        worker = int(training.stdout.readline())
+        assert is_running(worker)
+        training.kill()
+    deadline = time.monotonic() + 30
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(worker)
