@@ -30,7 +30,7 @@ from agegender.pretraining.pretrain import (
     prepare_pretraining,
     pretrain,
 )
-from agegender.pretraining.recipe import CONTINUED_RECIPE, SHIPPED_RECIPE, Recipe
+from agegender.pretraining.recipe import CONTINUED_RECIPE, FIRST_RECIPE, Recipe
 from agegender.pretraining.samples import EXTRA_SETS, Samples, collect_samples
 from agegender.storage import replacing
 from agegender.training.seen import SEEN_NAME, read_seen
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 def _choose_recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, or the one that suits the start."""
     if args.recipe is None:
-        return SHIPPED_RECIPE if args.start is None else CONTINUED_RECIPE
+        return FIRST_RECIPE if args.start is None else CONTINUED_RECIPE
     recipe = _read_recipe(args.recipe)
     if recipe.frozen and args.start is None:
         raise RunError(

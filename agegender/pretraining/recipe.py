@@ -54,7 +54,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The recipe. The defaults are those of the shipped weights.
+    """The recipe. The defaults are those of the first part of the shipped weights' pretraining.
 
     Attributes:
         stages: In order of training.
@@ -64,8 +64,7 @@ class Recipe:
         age_sigma_years: Width of the Gaussian that an age label becomes.
         age_l1_weight: Weight of the L1 loss of the mean age, per year.
         agreement_weight: Weight of the difference between the mean ages of two
-            views of a face, per year; counts in stages with two, of which the
-            shipped weights had none.
+            views of a face, per year; counts in stages with two.
         steadiness_weight: Weight of the features' difference between two views
             (`network.unsteadiness`), counted likewise.
         gender_weight: Weight of gender's cross-entropy.
@@ -164,7 +163,7 @@ def learning_rate_knots(recipe: Recipe, epochs: list[Epoch]) -> list[tuple[int, 
 
 _ALL = ("utkface", "all_age_faces", "celeba")
 
-SHIPPED_RECIPE = Recipe(
+FIRST_RECIPE = Recipe(
     stages=(
         Stage(64, 6, ("utkface",), 1.2e-3, 1e-6, 64, 0.4),
         Stage(64, 3, _ALL, 9e-4, 6e-4, 64, 0.6),
@@ -174,14 +173,14 @@ SHIPPED_RECIPE = Recipe(
         Stage(112, 6, ("utkface",), 3e-4, 1e-6, 64, 1.0, age_balance=0.5),
     )
 )
-"""What made the shipped weights; see docs/model-development.md for what else was tried.
-A set that is not at hand is left out."""
+"""For starting from nothing on a processor: the first part of the shipped weights' pretraining.
+Their whole history is in the JSON beside them. A set that is not at hand is left out."""
 
 CONTINUED_RECIPE = Recipe(
-    stages=(Stage(112, 1, ("utkface",), 2e-4, 1e-6, 64, 1.0, age_balance=0.5, views=2),),
+    stages=(Stage(160, 1, ("utkface",), 2e-4, 1e-6, 64, 1.0, age_balance=0.5, views=2),),
     warmup_steps=100,
     agreement_weight=0.6,
     frozen=("conv1", "conv2"),
 )
-"""For going on from weights, towards steadier answers. What finds edges and textures
+"""For going on from the shipped weights on a processor. What finds edges and textures
 stays as it is: a step without training it is an eighth shorter."""
