@@ -21,8 +21,9 @@ from agegender.config import GENDER_NAMES, RACE_NAMES
 from agegender.errors import RunError
 from agegender.model.architecture import build_backbone
 from agegender.pretraining.recipe import Recipe
+from agegender.training.balance import OLDEST_YEARS
 
-AGE_CLASSES = 101
+AGE_CLASSES = OLDEST_YEARS + 1
 """Ages 0..100; older labels count as 100."""
 
 PAIRED = ("agreement", "steadiness")
@@ -60,8 +61,9 @@ def _gpu_capability() -> tuple[int, int] | None:
         gpus = [device for device in jax.devices() if device.platform == "gpu"]
         if not gpus:
             return None
-        major, minor = gpus[0].compute_capability.split(".")
-        return int(major), int(minor)
+        major, _, minor = gpus[0].compute_capability.partition(".")
+        # AMD's are named otherwise.
+        return (int(major), int(minor)) if major.isdigit() else (0, 0)
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

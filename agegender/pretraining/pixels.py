@@ -122,7 +122,10 @@ def augmenting() -> ProcessPoolExecutor:
 
 def _worker_count() -> int:
     """Return how many processes change pictures; one processor is left to the network."""
-    return min(max(1, (os.cpu_count() or 1) - 1), MOST_WORKERS)
+    # Of the processors that this process may use, where the system tells.
+    usable = getattr(os, "sched_getaffinity", None)
+    count = len(usable(0)) if usable else os.cpu_count() or 1
+    return min(max(1, count - 1), MOST_WORKERS)
 
 
 def _start_worker() -> None:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,7 +202,8 @@ def pretrain(
 
     Raises:
         RunError: If another process is training in the same folder, there are too few faces
-            for a step, or the recipe freezes layers that do not exist.
+            for a step, the recipe freezes layers that do not exist, or a process that
+            changes the pictures was ended from outside.
         ModelNotFoundError, InvalidModelError: If the weights to go on from cannot be read.
         InvalidImageError: If a face cannot be read.
         StorageError: If the disk refuses; the last checkpoint stays.
@@ -214,14 +216,18 @@ def pretrain(
             f"{pretraining.folder} is being trained by another process; wait for it or stop it."
         ) from error
     # Not `with lock`: that would take it a second time and give it back once.
-    with held, augmenting() as workers:
-        return _train(
-            pretraining,
-            workers,
-            on_epoch or (lambda row: None),
-            on_step or (lambda step, total, loss: None),
-            should_stop or (lambda: False),
-        )
+    with held:
+        workers = augmenting()
+        try:
+            return _train(
+                pretraining,
+                workers,
+                on_epoch or (lambda row: None),
+                on_step or (lambda step, total, loss: None),
+                should_stop or (lambda: False),
+            )
+        finally:
+            workers.shutdown(cancel_futures=True)
 
 
 def _train(
@@ -274,16 +280,26 @@ def _train(
         stopping = False
         began = time.monotonic()
         skip = step - epoch.first_step
-        for images, labels, weights in batches(
-            train, pixels, epoch, seed=recipe.seed, skip=skip, workers=workers
-        ):
+        coming = batches(train, pixels, epoch, seed=recipe.seed, skip=skip, workers=workers)
+        while step < epoch.first_step + epoch.steps:
+            try:
+                images, labels, weights = next(coming)
+            except BrokenProcessPool as error:
+                save_checkpoint(network, pretraining.checkpoint)
+                # What ends this process may end its workers first.
+                if should_stop():
+                    return False
+                raise RunError(
+                    "A process that changes the pictures was ended from outside, perhaps for want "
+                    "of memory; start again to go on from here."
+                ) from error
             losses.append(float(network.train_on_batch(images, labels, weights)[0]))
             step += 1
             on_step(step, total, losses[-1])
             stopping = should_stop()
             if step == epoch.first_step + epoch.steps:
                 # Saved below, with its row: resumed from here, it would never get one.
-                continue
+                break
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 save_checkpoint(network, pretraining.checkpoint)
                 saved = time.monotonic()

@@ -23,7 +23,7 @@ class Stage:
         learning_rate: At the stage's first step.
         final_learning_rate: At its last step; linear between.
         batch_size: Pictures a step.
-        augmentation: Strength of the changes to the pictures, 0 to 1.
+        augmentation: Strength of the changes to the pictures (`augmentation.augment`).
         age_balance: How far rare ages are weighted up, 0 to 1
             (`balance.balancing_weights`).
         views: Differently changed pictures of each face in a step, 1 or 2.
@@ -75,7 +75,7 @@ class Recipe:
         seed: Of all chance.
 
     Raises:
-        ValueError: If `frozen` is something else.
+        ValueError: If `frozen` or `dropout` is something else.
     """
 
     stages: tuple[Stage, ...]
@@ -99,6 +99,8 @@ class Recipe:
             raise ValueError(
                 f"frozen is {self.frozen!r}, but must be a list of beginnings of names"
             )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}, but must be at least 0 and below 1")
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:

@@ -27,10 +27,11 @@ def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.f
 
     Args:
         ages: Years, shape (n,); NaN where unknown.
-        balance: Exponent, 0 for equal weights.
+        balance: Exponent, 0 for equal weights, 1 for all ages alike (but for the limit).
 
     Returns:
-        Weights with a mean of about 1 over the known ages, and 0 for the unknown, shape (n,).
+        Weights with a mean of 1 over the known ages before the limit, a little less after
+        it, and 0 for the unknown, shape (n,).
     """
     known = ~np.isnan(ages)
     labels = np.minimum(ages[known], OLDEST_YEARS).astype(int)

@@ -28,7 +28,8 @@ class TrainConfig:
             (squared below `heads.HUBER_DELTA_YEARS`, so calmer near zero).
         age_loss_weight: Weight of the age loss, per year.
         age_balance: How far rare ages are weighted up in it, from 0 (not at all) to
-            1 (every age alike; see `balance.balancing_weights`).
+            1 (all ages alike, up to a limit; see `balance.balancing_weights`). Only in
+            training: the validation loss counts every face alike.
         gender_loss_weight: Weight of gender's cross-entropy.
         patience: Epochs without a better validation loss before training
             ends; the best epoch's weights are kept in any case.

@@ -15,6 +15,7 @@ from agegender.errors import StoppedError
 from agegender.model.architecture import attach_heads
 from agegender.model.tensors import save_weights
 from agegender.model.weights import BackboneWeights, load_backbone
+from agegender.training.balance import balancing_weights
 from agegender.training.heads import age_loss
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _labeled_batches(
     config: TrainConfig,
     skipped: set[str],
 ) -> Any:
-    """Make batches of pictures, mirrored at random, with labels, shuffled anew in every pass.
+    """Make batches of pictures, mirrored at random, with labels and their weights, shuffled anew in
+    every pass.
 
     There is no end to them.
     Files that cannot be read, or have changed, are added to `skipped`.
@@ -141,20 +143,32 @@ def _labeled_batches(
 
     epochs = count(1)
 
-    def read() -> Iterator[tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]]:
+    def read() -> Iterator[
+        tuple[NDArray[np.uint8], dict[str, NDArray[Any]], dict[str, NDArray[np.float32]]]
+    ]:
         order = np.random.default_rng((config.seed, next(epochs))).permutation(len(faces))
         shuffled = faces.iloc[order]
         files = list(zip(shuffled["file"], shuffled["sha256"], strict=True))
-        age = shuffled["age"].to_numpy(np.float32)[:, None]
-        gender = shuffled["gender"].to_numpy(np.int64)[:, None]
+        labels = {
+            "age": shuffled["age"].to_numpy(np.float32)[:, None],
+            "gender": shuffled["gender"].to_numpy(np.int64)[:, None],
+        }
+        sample_weights = {
+            "age": balancing_weights(shuffled["age"].to_numpy(np.float64), config.age_balance),
+            "gender": np.ones(len(shuffled), np.float32),
+        }
         for batch in image_batches(dataset.folder, files, weights.spec, batch_size=BATCH_FACES):
             skipped.update(files[row][0] for row, pixels in batch if pixels is None)
             usable = {row: pixels for row, pixels in batch if pixels is not None}
             if rows := list(usable):
-                yield np.stack(list(usable.values())), {"age": age[rows], "gender": gender[rows]}
+                yield (
+                    np.stack(list(usable.values())),
+                    {name: values[rows] for name, values in labels.items()},
+                    {name: values[rows] for name, values in sample_weights.items()},
+                )
 
-    def mirror(rgb: Any, labels: Any) -> tuple[Any, Any]:
-        return tf.image.random_flip_left_right(tf.cast(rgb, tf.float32)), labels
+    def mirror(rgb: Any, *others: Any) -> tuple[Any, ...]:
+        return tf.image.random_flip_left_right(tf.cast(rgb, tf.float32)), *others
 
     side = weights.spec.size
     batches = tf.data.Dataset.from_generator(
@@ -162,6 +176,7 @@ def _labeled_batches(
         output_signature=(
             tf.TensorSpec((None, side, side, 3), tf.uint8),
             {"age": tf.TensorSpec((None, 1)), "gender": tf.TensorSpec((None, 1), tf.int64)},
+            {"age": tf.TensorSpec((None,)), "gender": tf.TensorSpec((None,))},
         ),
     )
     # Without an end, as a batch of skipped pictures alone is none.

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,43 @@ def test_an_epoch_is_saved_with_its_row_or_not_at_all(
     assert pretrain(pretraining, on_step=lambda step, *_: steps.append(step))
     assert steps == [3, 4, 5, 6]
     assert pd.read_csv(pretraining.metrics_file)["epoch"].tolist() == [1, 2]
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_killed_worker_costs_no_step(pretraining: Pretraining) -> None:
+    steps: list[int] = []
+
+    def kill_workers(step: int, *_: Any) -> None:
+        steps.append(step)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+            worker.join()
+
+    with pytest.raises(RunError, match="start again to go on"):
+        pretrain(pretraining, on_step=kill_workers)
+    assert pretrain(pretraining, on_step=lambda step, *_: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_stop_that_ends_the_workers_first_is_a_stop(
+    pretraining: Pretraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*args: Any, **options: Any) -> Iterator[Any]:
+        yield next(batches(*args, **options))
+        raise BrokenProcessPool
+
+    steps: list[int] = []
+    answers = iter([False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "batches", ended)
+        assert not pretrain(
+            pretraining,
+            on_step=lambda step, *_: steps.append(step),
+            should_stop=lambda: next(answers),
+        )
+    assert pretrain(pretraining, on_step=lambda step, *_: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.usefixtures("small_network")

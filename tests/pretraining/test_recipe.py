@@ -55,3 +55,8 @@ def test_frozen_is_a_list_of_names(frozen: object) -> None:
     values = json.loads(Recipe(STAGES).to_json())
     with pytest.raises(ValueError, match="frozen is"):
         Recipe.from_json(json.dumps({**values, "frozen": frozen}))
+
+
+def test_heads_that_see_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="dropout is"):
+        Recipe(STAGES, dropout=1.0)

@@ -12,6 +12,7 @@ from agegender.images import read_image
 from agegender.model.architecture import build_heads
 from agegender.model.preprocessing import prepare
 from agegender.model.weights import find_weights, load_backbone
+from agegender.training.balance import balancing_weights
 from agegender.training.config import TrainConfig
 from agegender.training.finetune import BATCH_FACES, _labeled_batches, fine_tune
 from agegender.training.runs import create_run
@@ -39,7 +40,7 @@ def test_batches_hold_pictures_with_their_labels_and_leave_out_what_cannot_be_re
     batches = _labeled_batches(dataset, faces, weights, config, skipped)
 
     count = 0
-    for rgb, answers in batches.take(2):
+    for rgb, answers, _ in batches.take(2):
         for pixels, age, gender in zip(rgb, answers["age"], answers["gender"], strict=True):
             total = int(np.asarray(pixels).sum(dtype=np.float64))
             assert labels[total] == (int(age[0]), int(gender[0]))
@@ -55,10 +56,26 @@ def test_batches_are_shuffled_anew_in_every_pass(make_faces):
     config = TrainConfig(str(dataset.folder), backbone="random:32")
     passes = -(-len(faces) // BATCH_FACES)
     batches = _labeled_batches(dataset, faces, weights, config, set())
-    ages = [answers["age"][:, 0] for _, answers in batches.take(2 * passes)]
+    ages = [answers["age"][:, 0] for _, answers, _ in batches.take(2 * passes)]
     first, second = np.concatenate(ages[:passes]), np.concatenate(ages[passes:])
     assert first.tolist() != second.tolist()
     assert sorted(first) == sorted(second) == sorted(faces["age"])
+
+
+def test_rare_ages_weigh_more_here_as_well(make_faces):
+    dataset = open_dataset(make_faces(40))
+    faces = dataset.of("train")
+    config = TrainConfig(str(dataset.folder), backbone="random:32", age_balance=1.0)
+    weight_of = dict(
+        zip(faces["age"], balancing_weights(faces["age"].to_numpy(float), 1.0), strict=True)
+    )
+    batches = _labeled_batches(dataset, faces, find_weights("random:32"), config, set())
+    [(_, answers, weights)] = batches.take(1)
+    assert len(set(weights["age"].numpy())) > 1
+    assert weights["age"].numpy().tolist() == [
+        weight_of[age] for age in answers["age"][:, 0].numpy()
+    ]
+    assert set(weights["gender"].numpy()) == {1.0}
 
 
 @pytest.mark.slow
