@@ -44,15 +44,15 @@ class TrainConfig:
 
     dataset: str
     backbone: str = field(default_factory=default_weights)
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 256
     learning_rate: float = 1e-3
-    dropout: float = 0.3
+    dropout: float = 0.05
     age_loss: str = "l1"
     age_loss_weight: float = 0.1
-    age_balance: float = 0.5
+    age_balance: float = 0.75
     gender_loss_weight: float = 1.0
-    patience: int = 8
+    patience: int = 20
     fine_tune_epochs: int = 0
     limit: int | None = None
     exclude: str | None = None
