@@ -30,6 +30,7 @@ _ARRAYS = ("knots", "center", "scale", "low", "high")
 _UNNAMED_KNOTS = np.array([5.0, 15.0, 25.0, 40.0, 60.0])
 """Of the runs that were trained before files named their knots."""
 _NUMBERS = ("factor", "constant")
+_NO_DIRECTIONS = np.zeros((FEATURE_COUNT, 0), np.float32)
 _DIRECTIONS, _THRESHOLD = "familiarity.directions", "familiarity.threshold"
 
 
@@ -113,11 +114,15 @@ def fit_uncertainty(
     temperature = 1.0
     if len(calibration.gender) >= MIN_FIT_FACES:
         temperature = fit_temperature(calibration.answers.p_female, calibration.gender)
-    return Uncertainty(
-        temperature,
-        fit_intervals(selection.answers, selection.age, calibration.answers, calibration.age),
-        fit_familiarity(train_features, selection.answers.features, seed=seed),
+    familiarity = fit_familiarity(train_features, selection.answers.features, seed=seed)
+    intervals = fit_intervals(
+        selection.answers,
+        selection.age,
+        calibration.answers,
+        calibration.age,
+        directions=_NO_DIRECTIONS if familiarity is None else familiarity.directions,
     )
+    return Uncertainty(temperature, intervals, familiarity)
 
 
 def save_uncertainty(
@@ -194,16 +199,18 @@ def _from_tensors(tensors: dict[str, NDArray[np.float32]]) -> Uncertainty:
     if temperature <= 0:
         raise ValueError(f"the temperature is {temperature}")
     intervals = familiarity = None
+    directions = tensors.get(_DIRECTIONS, _NO_DIRECTIONS)
+    if directions.ndim != 2 or directions.shape[0] != FEATURE_COUNT:
+        raise ValueError(f"the directions have shape {directions.shape}")
+    if _DIRECTIONS in tensors:
+        familiarity = Familiarity(directions, tensors[_THRESHOLD].item())
     if f"age.{_NUMBERS[0]}" in tensors:
         named = {"age.knots": _UNNAMED_KNOTS, **tensors}
         knots, center, scale, low, high = (
             named[f"age.{name}"].astype(np.float64) for name in _ARRAYS
         )
         factor, constant = (tensors[f"age.{name}"].item() for name in _NUMBERS)
-        intervals = AgeIntervals(knots, center, scale, low, high, factor, constant)
-    if _DIRECTIONS in tensors:
-        directions = tensors[_DIRECTIONS]
-        if directions.ndim != 2 or directions.shape[0] != FEATURE_COUNT:
-            raise ValueError(f"the directions have shape {directions.shape}")
-        familiarity = Familiarity(directions, tensors[_THRESHOLD].item())
+        # The first of familiarity's; none in runs that were trained before they were used.
+        used = directions[:, : max(0, len(center) - len(knots) - 4)]
+        intervals = AgeIntervals(knots, used, center, scale, low, high, factor, constant)
     return Uncertainty(temperature, intervals, familiarity)

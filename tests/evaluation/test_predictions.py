@@ -42,7 +42,8 @@ def make_sure(run: Run, dataset: Dataset, faces: pd.DataFrame) -> None:
     strangeness = np.sort(measure_strangeness(features, directions))
     low, high = np.random.default_rng(0).normal(0, 0.1, (2, 7))
     low[0], high[0] = -9, 12
-    intervals = AgeIntervals(np.array([20.0, 40.0]), np.zeros(6), np.ones(6), low, high, 0.1, 10.0)
+    knots, none = np.array([20.0, 40.0]), np.zeros((2048, 0), np.float32)
+    intervals = AgeIntervals(knots, none, np.zeros(6), np.ones(6), low, high, 0.1, 10.0)
     familiarity = Familiarity(directions, float(strangeness[2:4].mean()))
     save_uncertainty(
         Uncertainty(2.0, intervals, familiarity),

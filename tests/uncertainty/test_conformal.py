@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,11 @@ def made_up(count: int, seed: int) -> tuple[Answers, np.ndarray]:
 
 
 def fitted(selection: int, calibration: int, seed: int = 0) -> AgeIntervals | None:
-    return fit_intervals(*made_up(selection, seed), *made_up(calibration, seed + 1))
+    return fit_intervals(
+        *made_up(selection, seed),
+        *made_up(calibration, seed + 1),
+        directions=np.zeros((4, 0), np.float32),
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,27 @@ def test_promise_is_kept_on_average_whatever_the_errors() -> None:
         covered.append(((low <= ages) & (ages <= high)).mean())
     # 37/41 is what theory says for 40 faces; a mean of 30 is off by 0.01 at most.
     assert np.mean(covered) == pytest.approx(37 / 41, abs=0.02)
+
+
+def test_intervals_adapt_to_kinds_of_faces_that_only_features_tell_apart() -> None:
+    def of_two_kinds(count: int, seed: int) -> tuple[Answers, np.ndarray, np.ndarray]:
+        answers, _ = made_up(count, seed)
+        rng = np.random.default_rng(1000 + seed)
+        is_hard = rng.random(count) < 0.2
+        features = np.where(is_hard[:, None], [0, 1, 0, 0], [1, 0, 0, 0]).astype(np.float32)
+        ages = answers.age + rng.normal(0, 1, count) * np.where(is_hard, 9, 3)
+        return replace(answers, features=features), ages, is_hard
+
+    new, ages, is_hard = of_two_kinds(5000, 5)
+    covered = {}
+    for count in (0, 2):
+        halves = (part for seed in (1, 2) for part in of_two_kinds(1000, seed)[:2])
+        intervals = fit_intervals(*halves, directions=np.eye(4, count, dtype=np.float32))
+        assert intervals is not None
+        low, high = intervals.ends(new)
+        covered[count] = ((low <= ages) & (ages <= high))[is_hard].mean()
+    assert covered[0] < 0.75
+    assert covered[2] == pytest.approx(0.9, abs=0.04)
 
 
 def test_intervals_adapt_to_the_face_and_keep_the_promise_for_each_kind() -> None:
