@@ -97,7 +97,7 @@ def heatmap_layer(model: Any) -> Any:
 
     Later layers know more about the answer, earlier ones know better where. At
     224 pixels this is the last residual block of ResNet50 (`conv5_block3_out`),
-    at 112 that of its fourth stage. Where no layer has that many cells, the last
+    at 160 that of its fourth stage. Where no layer has that many cells, the last
     of those with the most.
 
     Args:

@@ -175,7 +175,7 @@ def test_maps_are_grad_cam_by_its_equations(random_model: Any) -> None:
 
 @pytest.mark.parametrize(
     ("size", "name"),
-    [(32, "conv2_block3_out"), (64, "conv3_block4_out"), (112, "conv4_block6_out")],
+    [(32, "conv2_block3_out"), (64, "conv3_block4_out"), (160, "conv4_block6_out")],
 )
 def test_layer_is_the_last_with_seven_cells(size: int, name: str) -> None:
     assert heatmap_layer(build_model(size)).name == name
