@@ -1,1 +1,1 @@
-"""Pretraining: how the shipped backbone is made from faces, from nothing."""
+"""Pretraining: how a backbone is made from faces, from nothing or on from weights."""
