@@ -75,6 +75,7 @@ def test_evaluation_answers_as_prediction_does(trained: Any, tmp_path: Path) -> 
     possible = table[table["age_pred"] < MAX_AGE_YEARS]
     assert len(possible)
     assert (possible["age_pred"] < possible["age_high"]).all()
+    assert (table["age_pred"] <= table["age_high"]).all()
     assert (table["gender_pred"] == (table["p_female"] >= 0.5)).all()
     unsure = predict_faces(plain, dataset, "train", limit=6)
     assert unsure["age_low"].isna().all()
