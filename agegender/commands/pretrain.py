@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from agegender.pretraining.pretrain import (
 )
 from agegender.pretraining.recipe import CONTINUED_RECIPE, FIRST_RECIPE, Recipe
 from agegender.pretraining.samples import EXTRA_SETS, Samples, collect_samples
+from agegender.pretraining.teacher import ask_teacher
 from agegender.storage import replacing
 from agegender.training.seen import SEEN_NAME, read_seen
 
@@ -77,7 +80,12 @@ def run(args: argparse.Namespace) -> int:
         extra = None if args.extra is None else Path(os.path.abspath(args.extra))
         dataset = Path(os.path.abspath(args.dataset or default_dataset_dir()))
         samples = _collect(dataset, extra)
+        answers = pretraining.folder / "teacher"
+        if recipe.teacher_weight:
+            samples = replace(samples, table=_ask_teacher(samples.table, answers))
         prepare_pretraining(pretraining, recipe, samples, start=start)
+        # By now they are among the samples.
+        shutil.rmtree(answers, ignore_errors=True)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
     else:
@@ -211,6 +219,17 @@ def _collect(dataset: Path, extra: Path | None) -> Samples:
             embedding=weights if weights is not None and weights.has_skill else None,
             on_progress=show,
         )
+
+
+def _ask_teacher(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Ask the recipe's teacher about every train face; minutes on many processors."""
+    with tqdm(unit="face", desc="teacher", disable=None, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return ask_teacher(table, folder, on_progress=show)
 
 
 def draw_curves(pretraining: Pretraining) -> None:

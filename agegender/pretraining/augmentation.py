@@ -39,8 +39,8 @@ def augment(
     if rng.random() < 0.15 * strength:
         image = _blur(image, rng)
     if rng.random() < 0.08 * strength:
-        noise = rng.normal(0, rng.uniform(3, 15), image.shape)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        noise = rng.standard_normal(image.shape, np.float32)
+        image = np.clip(image + rng.uniform(3, 15) * noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.12 * strength:
         image = _compress(image, rng)
     if rng.random() < 0.12 * strength:
@@ -81,7 +81,7 @@ def _recolor(
     gamma = np.exp(rng.uniform(-0.25, 0.25) * strength)
     levels = np.linspace(0, 1, 256)[:, None] ** gamma * 255
     table = np.clip((levels - 128) * gain + 128 + bias, 0, 255).astype(np.uint8)
-    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
+    return np.asarray(cv2.LUT(image, table[None]), np.uint8)
 
 
 def _blur(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

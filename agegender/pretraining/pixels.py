@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -9,10 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
+from math import prod
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
@@ -21,7 +25,7 @@ from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.pretraining.augmentation import augment
 from agegender.pretraining.network import PAIRED
-from agegender.pretraining.recipe import Epoch
+from agegender.pretraining.recipe import Epoch, Recipe, Stage
 from agegender.storage import replacing
 from agegender.training.balance import balancing_weights
 
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
 
 MOST_WORKERS = 16
 """Processes that change pictures; each holds some 100 MB."""
+
+BATCHES_AHEAD = 3
+"""Batches that are being changed while one is learned from."""
+
+PART = 32
+"""Pictures that a process changes at a time: several share the work on a large batch."""
 
 
 def frame_side(size: int, crop: float) -> int:
@@ -72,7 +82,7 @@ def batches(
     *,
     seed: int,
     skip: int = 0,
-    workers: ProcessPoolExecutor | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Yield the augmented batches of one epoch.
 
@@ -86,7 +96,8 @@ def batches(
         workers: Processes that change the pictures ahead (`augmenting`); None to do it here.
 
     Yields:
-        (RGB uint8 (batch, size, size, 3), labels, sample weights); the
+        (RGB uint8 (batch, size, size, 3), labels, sample weights); the pictures are
+        gone when the next batch is asked for, and the
         weight of an unknown label is 0. With two views a batch is one view of
         some faces, then the other view of the same in the same order; with
         one, the weight of the outputs in `PAIRED` is 0.
@@ -110,14 +121,51 @@ def batches(
         yield images, labels, weights
 
 
-def augmenting() -> ProcessPoolExecutor:
-    """Start processes for `batches`: a GPU takes more pictures than one processor changes."""
-    return ProcessPoolExecutor(
-        _worker_count(),
-        # A fork of a process with a network in it may hang.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
+@dataclass(frozen=True)
+class Workers:
+    """Processes that change pictures; leaving its `with` block ends them.
+
+    Attributes:
+        pool: The processes.
+        memory: Shared with them, of one batch each. Batches sent back through a pipe
+            took this process as long as a GPU takes for its step.
+    """
+
+    pool: ProcessPoolExecutor
+    memory: list[Any]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+
+def augmenting(recipe: Recipe) -> Workers:
+    """Start processes for `batches`: a GPU takes more pictures than one processor changes.
+
+    Args:
+        recipe: What they will work on.
+    """
+    # A fork of a process with a network in it may hang.
+    context = multiprocessing.get_context("spawn")
+    count = _worker_count()
+    largest = max(prod(_batch_shape(stage)) for stage in recipe.stages)
+    memory = [context.RawArray("B", largest) for _ in range(1 + BATCHES_AHEAD)]
+    pool = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_start_worker, initargs=(memory,)
     )
+    return Workers(pool, memory)
+
+
+def _batch_shape(stage: Stage) -> tuple[int, int, int, int]:
+    """Return the shape of a batch's pictures."""
+    return stage.batch_size, stage.size, stage.size, 3
 
 
 def _worker_count() -> int:
@@ -128,8 +176,13 @@ def _worker_count() -> int:
     return min(max(1, count - 1), MOST_WORKERS)
 
 
-def _start_worker() -> None:
+_memory: list[Any] = []
+"""In a worker, what it shares with the process that trains."""
+
+
+def _start_worker(memory: list[Any]) -> None:
     """Leave Ctrl-C to the process that trains, and end when that is killed."""
+    _memory.extend(memory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # There is a worker for each processor already.
     cv2.setNumThreads(1)
@@ -148,28 +201,49 @@ def _change_all(
     chosen: list[NDArray[np.int64]],
     epoch: Epoch,
     seed: int,
-    workers: ProcessPoolExecutor | None,
+    workers: Workers | None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the pictures of one batch after another, a few batches ahead with workers."""
+    shape = _batch_shape(epoch.stage)
     if workers is None:
-        yield from (_change(pixels, rows, epoch, seed) for rows in chosen)
+        for rows in chosen:
+            images = np.empty(shape, np.uint8)
+            _change(pixels, rows, epoch, seed, images, slice(None))
+            yield images
         return
     # Only a map of a file is worth sending: by its name.
     path = Path(pixels.filename)  # type: ignore[attr-defined]
-    pending: deque[Future[NDArray[np.uint8]]] = deque()
-    for rows in chosen:
-        pending.append(workers.submit(_change_mapped, path, rows, epoch, seed))
-        if len(pending) > 2 * _worker_count():
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+    free = deque(range(len(workers.memory)))
+    pending: deque[tuple[int, list[Future[None]]]] = deque()
+    coming = iter(chosen)
+    for _ in chosen:
+        for rows in itertools.islice(coming, len(free)):
+            place = free.popleft()
+            tasks = [
+                workers.pool.submit(
+                    _change_mapped, path, rows, epoch, seed, place, slice(first, first + PART)
+                )
+                for first in range(0, len(rows), PART)
+            ]
+            pending.append((place, tasks))
+        place, tasks = pending.popleft()
+        for task in tasks:
+            task.result()
+        yield _pictures(workers.memory[place], shape)
+        free.append(place)
+
+
+def _pictures(memory: Any, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """View shared memory as the pictures of a batch."""
+    return np.frombuffer(memory, np.uint8, prod(shape)).reshape(shape)
 
 
 def _change_mapped(
-    path: Path, rows: NDArray[np.int64], epoch: Epoch, seed: int
-) -> NDArray[np.uint8]:
+    path: Path, rows: NDArray[np.int64], epoch: Epoch, seed: int, place: int, part: slice
+) -> None:
     """Do what `_change` does, in another process."""
-    return _change(_map(path), rows, epoch, seed)
+    images = _pictures(_memory[place], _batch_shape(epoch.stage))
+    _change(_map(path), rows, epoch, seed, images, part)
 
 
 @cache
@@ -180,22 +254,20 @@ def _map(path: Path) -> NDArray[np.uint8]:
 
 
 def _change(
-    pixels: NDArray[np.uint8], rows: NDArray[np.int64], epoch: Epoch, seed: int
-) -> NDArray[np.uint8]:
-    """Change the pictures of a batch, each from a seed of its own."""
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    epoch: Epoch,
+    seed: int,
+    images: NDArray[np.uint8],
+    part: slice,
+) -> None:
+    """Change a part of a batch's pictures into `images`, each from a seed of its own."""
     stage = epoch.stage
     faces = stage.batch_size // stage.views
-    return np.stack(
-        [
-            augment(
-                pixels[row],
-                stage.size,
-                np.random.default_rng((seed, epoch.number, int(row), number // faces)),
-                strength=stage.augmentation,
-            )
-            for number, row in enumerate(rows)
-        ]
-    )
+    for number in range(len(rows))[part]:
+        row = int(rows[number])
+        rng = np.random.default_rng((seed, epoch.number, row, number // faces))
+        images[number] = augment(pixels[row], stage.size, rng, strength=stage.augmentation)
 
 
 def labels_of(
@@ -204,11 +276,13 @@ def labels_of(
     """Return what the network's outputs are to be for some faces.
 
     Args:
-        samples: With `age` (NaN where unknown), `gender` and `race` (-1 where unknown).
+        samples: With `age` (NaN where unknown), `gender` and `race` (-1 where unknown), and
+            perhaps `teacher` (`teacher.ask_teacher`).
 
     Returns:
-        Labels, shape (n, 1), and sample weights, shape (n,), by output; the
-        weight of an unknown label is 0, and so is that of the outputs in `PAIRED`.
+        Labels, shape (n, 1), or (n, 128) of the teacher, and sample weights, shape (n,),
+        by output; the weight of an unknown label is 0, and so is that of the outputs
+        in `PAIRED`.
     """
     labels, weights = {}, {}
     for name in ("age", "gender", "race"):
@@ -216,6 +290,11 @@ def labels_of(
         known = ~np.isnan(values) & (values >= 0)
         labels[name] = np.where(known, values, 0)[:, None].astype("float32")
         weights[name] = known.astype("float32")
+    if "teacher" in samples:
+        answers = np.stack(list(samples["teacher"]))
+        known = np.isfinite(answers).all(axis=1)
+        labels["teacher"] = np.where(known[:, None], answers, 0).astype("float32")
+        weights["teacher"] = known.astype("float32")
     for name in PAIRED:
         labels[name] = np.zeros((len(samples), 1), "float32")
         weights[name] = np.zeros(len(samples), "float32")

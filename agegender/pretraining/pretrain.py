@@ -12,7 +12,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from agegender.config import ADULT_AGE_YEARS, workspace_dir
 from agegender.errors import RunError
 from agegender.model.answer import answered_gender, probability_of_female
 from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
-from agegender.pretraining.pixels import augmenting, batches, frame_side, load_pixels
+from agegender.pretraining.pixels import Workers, augmenting, batches, frame_side, load_pixels
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
 from agegender.pretraining.start import start_from
 from agegender.storage import replacing, write_json, write_text
@@ -216,23 +215,19 @@ def pretrain(
             f"{pretraining.folder} is being trained by another process; wait for it or stop it."
         ) from error
     # Not `with lock`: that would take it a second time and give it back once.
-    with held:
-        workers = augmenting()
-        try:
-            return _train(
-                pretraining,
-                workers,
-                on_epoch or (lambda row: None),
-                on_step or (lambda step, total, loss: None),
-                should_stop or (lambda: False),
-            )
-        finally:
-            workers.shutdown(cancel_futures=True)
+    with held, augmenting(pretraining.recipe) as workers:
+        return _train(
+            pretraining,
+            workers,
+            on_epoch or (lambda row: None),
+            on_step or (lambda step, total, loss: None),
+            should_stop or (lambda: False),
+        )
 
 
 def _train(
     pretraining: Pretraining,
-    workers: ProcessPoolExecutor,
+    workers: Workers,
     on_epoch: Callable[[dict[str, Any]], None],
     on_step: Callable[[int, int, float], None],
     should_stop: Callable[[], bool],

@@ -69,6 +69,8 @@ class Recipe:
             (`network.unsteadiness`), counted likewise.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
+        teacher_weight: Weight of the mean squared error from what a teacher says of the
+            faces (`teacher.ask_teacher`); 0 for none.
         dropout: Share of the features that the heads do not see in a step.
         frozen: Beginnings of the names of layers that keep the weights that they
             start with; for pretrainings that go on from a set of weights.
@@ -88,6 +90,7 @@ class Recipe:
     steadiness_weight: float = 0.0
     gender_weight: float = 2.0
     race_weight: float = 0.5
+    teacher_weight: float = 0.0
     dropout: float = 0.0
     frozen: tuple[str, ...] = ()
     seed: int = SEED

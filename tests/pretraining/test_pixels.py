@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from agegender.config import PROJECT_DIR
+from agegender.pretraining import pixels as module
 from agegender.pretraining.network import PAIRED
 from agegender.pretraining.pixels import augmenting, batches
 from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
@@ -59,20 +60,24 @@ def test_one_view_has_none_to_agree_with() -> None:
     assert all(weights[name].tolist() == [0.0] * 8 for name in PAIRED)
 
 
-def test_other_processes_change_the_pictures_in_the_same_way(tmp_path: Path) -> None:
+def test_other_processes_change_the_pictures_in_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Several share the work on a batch.
+    monkeypatch.setattr(module, "PART", 3)
     samples = pd.DataFrame({"source": ["utkface"] * 24, "age": 30.0, "gender": 0, "race": -1})
     np.save(
         tmp_path / "train.npy",
         np.random.default_rng(0).integers(0, 256, (24, 36, 36, 3), dtype=np.uint8),
     )
     pixels = np.load(tmp_path / "train.npy", mmap_mode="r")
-    [epoch] = plan_epochs(
-        Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4, views=2),)), samples["source"]
-    )
+    recipe = Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4, views=2),))
+    [epoch] = plan_epochs(recipe, samples["source"])
     here = [images for images, _, _ in batches(samples, pixels, epoch, seed=1)]
-    with augmenting() as workers:
+    with augmenting(recipe) as workers:
         there = [
-            images for images, _, _ in batches(samples, pixels, epoch, seed=1, workers=workers)
+            images.copy()
+            for images, _, _ in batches(samples, pixels, epoch, seed=1, workers=workers)
         ]
     np.testing.assert_array_equal(there, here)
 
@@ -80,9 +85,11 @@ def test_other_processes_change_the_pictures_in_the_same_way(tmp_path: Path) -> 
 KILLED = """
 import os, time
 from agegender.pretraining.pixels import augmenting
+from agegender.pretraining.recipe import Recipe, Stage
 
 if __name__ == "__main__":
-    print(augmenting().submit(os.getpid).result(), flush=True)
+    workers = augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),)))
+    print(workers.pool.submit(os.getpid).result(), flush=True)
     time.sleep(60)
 """
 
