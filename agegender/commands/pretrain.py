@@ -80,16 +80,17 @@ def run(args: argparse.Namespace) -> int:
         extra = None if args.extra is None else Path(os.path.abspath(args.extra))
         dataset = Path(os.path.abspath(args.dataset or default_dataset_dir()))
         samples = _collect(dataset, extra)
-        answers = pretraining.folder / "teacher"
         if recipe.teacher_weight:
-            samples = replace(samples, table=_ask_teacher(samples.table, answers))
+            samples = replace(
+                samples, table=_ask_teacher(samples.table, pretraining.answers_folder)
+            )
         prepare_pretraining(pretraining, recipe, samples, start=start)
-        # By now they are among the samples.
-        shutil.rmtree(answers, ignore_errors=True)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
     else:
         _check_same(pretraining, args)
+    # By now they are among the samples.
+    shutil.rmtree(pretraining.answers_folder, ignore_errors=True)
     if pretraining.start_file.exists() and not pretraining.checkpoint.exists():
         print("fitting new heads to the weights first, a minute or more", file=sys.stderr)
     stopping: list[int] = []

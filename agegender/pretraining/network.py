@@ -1,4 +1,4 @@
-"""The network that is pretrained: the backbone with three heads of its own.
+"""The network that is pretrained: the backbone with heads of its own.
 
 It learns the distribution of ages (label distribution learning: Gao et al.,
 "Deep Label Distribution Learning with Label Ambiguity", IEEE TIP 2017; with the
@@ -254,7 +254,6 @@ def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]
 
 def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
     """Return `loss` and `loss_weights` of the network's outputs, as `keras.Model.compile` takes."""
-    with_teacher = recipe.teacher_weight > 0
     return {
         "loss": {
             "age": age_loss(recipe),
@@ -262,7 +261,7 @@ def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
             "race": "sparse_categorical_crossentropy",
             "agreement": disagreement,
             "steadiness": unsteadiness,
-            **({"teacher": "mean_squared_error"} if with_teacher else {}),
+            **({"teacher": "mean_squared_error"} if recipe.teacher_weight else {}),
         },
         "loss_weights": {
             "age": 1.0,
@@ -270,6 +269,6 @@ def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
             "race": recipe.race_weight,
             "agreement": recipe.agreement_weight,
             "steadiness": recipe.steadiness_weight,
-            **({"teacher": recipe.teacher_weight} if with_teacher else {}),
+            **({"teacher": recipe.teacher_weight} if recipe.teacher_weight else {}),
         },
     }

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from multiprocessing.connection import wait
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.pretraining.augmentation import augment
 from agegender.pretraining.network import PAIRED
+from agegender.pretraining.processes import CONTEXT, helping_processes
 from agegender.pretraining.recipe import Epoch, Recipe, Stage
 from agegender.storage import replacing
 from agegender.training.balance import balancing_weights
@@ -32,9 +27,6 @@ from agegender.training.balance import balancing_weights
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-MOST_WORKERS = 16
-"""Processes that change pictures; each holds some 100 MB."""
 
 BATCHES_AHEAD = 3
 """Batches that are being changed while one is learned from."""
@@ -123,77 +115,45 @@ def batches(
 
 @dataclass(frozen=True)
 class Workers:
-    """Processes that change pictures; leaving its `with` block ends them.
+    """Processes that change pictures.
 
     Attributes:
         pool: The processes.
-        memory: Shared with them, of one batch each. Batches sent back through a pipe
-            took this process as long as a GPU takes for its step.
+        memory: Shared with them: bytes of the pictures of `1 + BATCHES_AHEAD` batches.
+            Sending batches back through a pipe took as long as a GPU's step.
     """
 
     pool: ProcessPoolExecutor
     memory: list[Any]
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.pool.shutdown(cancel_futures=True)
-
-
-def augmenting(recipe: Recipe) -> Workers:
+@contextmanager
+def augmenting(recipe: Recipe) -> Iterator[Workers]:
     """Start processes for `batches`: a GPU takes more pictures than one processor changes.
 
     Args:
         recipe: What they will work on.
+
+    Yields:
+        The processes, which end with the block.
     """
-    # A fork of a process with a network in it may hang.
-    context = multiprocessing.get_context("spawn")
-    count = _worker_count()
-    largest = max(prod(_batch_shape(stage)) for stage in recipe.stages)
-    memory = [context.RawArray("B", largest) for _ in range(1 + BATCHES_AHEAD)]
-    pool = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_start_worker, initargs=(memory,)
-    )
-    return Workers(pool, memory)
-
-
-def _batch_shape(stage: Stage) -> tuple[int, int, int, int]:
-    """Return the shape of a batch's pictures."""
-    return stage.batch_size, stage.size, stage.size, 3
-
-
-def _worker_count() -> int:
-    """Return how many processes change pictures; one processor is left to the network."""
-    # Of the processors that this process may use, where the system tells.
-    usable = getattr(os, "sched_getaffinity", None)
-    count = len(usable(0)) if usable else os.cpu_count() or 1
-    return min(max(1, count - 1), MOST_WORKERS)
+    largest = max((prod(_batch_shape(stage)) for stage in recipe.stages), default=0)
+    memory = [CONTEXT.RawArray("B", largest) for _ in range(1 + BATCHES_AHEAD)]
+    with helping_processes(_share, memory) as pool:
+        yield Workers(pool, memory)
 
 
 _memory: list[Any] = []
 """In a worker, what it shares with the process that trains."""
 
 
-def _start_worker(memory: list[Any]) -> None:
-    """Leave Ctrl-C to the process that trains, and end when that is killed."""
+def _share(memory: list[Any]) -> None:
     _memory.extend(memory)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # There is a worker for each processor already.
-    cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
 
-    def end_with_parent() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+def _batch_shape(stage: Stage) -> tuple[int, int, int, int]:
+    """Return the shape of a batch's pictures."""
+    return stage.batch_size, stage.size, stage.size, 3
 
 
 def _change_all(

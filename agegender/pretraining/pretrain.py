@@ -70,6 +70,11 @@ class Pretraining:
         return self.folder / "checkpoint.weights.h5"
 
     @property
+    def answers_folder(self) -> Path:
+        """What a teacher has said so far, until all of it is among the faces."""
+        return self.folder / "teacher"
+
+    @property
     def start_file(self) -> Path:
         """The weights that it goes on from, if any; their JSON and `SEEN_NAME` are beside them."""
         return self.folder / "start" / "backbone.safetensors"
@@ -288,6 +293,7 @@ def _train(
                     "A process that changes the pictures was ended from outside, perhaps for want "
                     "of memory; start again to go on from here."
                 ) from error
+            # Read at once: JAX may compute with the very memory that the next batch comes to.
             losses.append(float(network.train_on_batch(images, labels, weights)[0]))
             step += 1
             on_step(step, total, losses[-1])

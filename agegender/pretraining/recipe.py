@@ -77,7 +77,7 @@ class Recipe:
         seed: Of all chance.
 
     Raises:
-        ValueError: If `frozen` or `dropout` is something else.
+        ValueError: If `frozen`, `dropout` or `teacher_weight` is something else.
     """
 
     stages: tuple[Stage, ...]
@@ -104,6 +104,8 @@ class Recipe:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}, but must be at least 0 and below 1")
+        if self.teacher_weight < 0:
+            raise ValueError(f"teacher_weight is {self.teacher_weight}, but must not be negative")
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:

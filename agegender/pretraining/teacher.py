@@ -1,19 +1,20 @@
-"""A teacher for the pretraining: dlib's face embedding, learned from three million other faces.
+"""A teacher for the pretraining: dlib's face embedding, learned from three million faces.
 
-It was trained to tell people apart and has seen none of our labels (King, "High Quality
-Face Recognition with Deep Metric Learning", 2017; weights CC0). What it says of a face
-is learned beside the labels. It is asked once, before the first step, and is needed
-at no other time: `dlib-bin` and `face-recognition-models` are optional.
+It was trained to tell people apart and has seen no label of ours; whether some of UTKFace's
+photos were among its faces is not known (King, "High Quality Face Recognition with Deep
+Metric Learning", 2017; weights CC0). What it says of a train face is learned beside the
+labels. It is asked once, before the first step, and is needed at no other time: dlib and
+`face-recognition-models` are optional.
 """
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ import numpy as np
 from agegender.errors import RunError
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
+from agegender.pretraining.processes import helping_processes
 from agegender.storage import replacing
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 TEACHER_NUMBERS = 128
 
-PART_FACES = 200
-"""Faces whose answers are kept in one file: a kill costs some 20 seconds of a process."""
+PART_FACES = 50
+"""Faces whose answers are kept in one file: a kill costs some five seconds of a process."""
 
 _SIDE = 200
 _BOX = (21, 21, 176, 176)
@@ -53,19 +55,22 @@ def ask_teacher(
         on_progress: Called with (done, total), in train faces.
 
     Returns:
-        The samples with the column `teacher`: 128 numbers each, of mean 0 and
+        The samples with the column `teacher`: 128 numbers each, float32, of mean 0 and
         variance 1 over the train faces; NaN for faces of validation.
 
     Raises:
-        RunError: If the teacher is not installed.
+        RunError: If the teacher is not installed, there is no train face, or a process
+            was ended from outside.
         InvalidImageError: If a face cannot be read.
         StorageError: If the disk refuses.
     """
     _model_files()
     train = np.flatnonzero(samples["split"] == "train")
+    if not len(train):
+        raise RunError("There is no train face to ask the teacher about; take more faces.")
     parts = [train[first : first + PART_FACES] for first in range(0, len(train), PART_FACES)]
     paths, tasks = [], []
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    with helping_processes(spare=0) as pool:
         for rows in parts:
             faces = samples.iloc[rows]
             # Named by what is in it: the faces may be others the next time.
@@ -73,12 +78,19 @@ def ask_teacher(
             paths.append(folder / f"teacher-{name}.npy")
             tasks.append(pool.submit(_answer_part, faces["file"].tolist(), paths[-1]))
         for number, task in enumerate(tasks, start=1):
-            task.result()
+            try:
+                task.result()
+            except BrokenProcessPool as error:
+                raise RunError(
+                    "A process that asks the teacher was ended from outside, perhaps for want of "
+                    "memory; start again to go on from here."
+                ) from error
             if on_progress is not None:
                 on_progress(min(number * PART_FACES, len(train)), len(train))
     answers = np.full((len(samples), TEACHER_NUMBERS), np.nan, np.float32)
     answers[train] = np.concatenate([np.load(path) for path in paths])
-    answers = (answers - answers[train].mean(axis=0)) / answers[train].std(axis=0)
+    spread = answers[train].std(axis=0)
+    answers = (answers - answers[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
     return samples.assign(teacher=list(answers))
 
 
@@ -113,14 +125,15 @@ def _load() -> tuple[Any, Any]:
 def _model_files() -> tuple[str, str]:
     """Return the files of both networks."""
     try:
-        distribution("dlib-bin")
         # Not imported: it asks for an old setuptools.
         package = distribution("face-recognition-models")
-    except PackageNotFoundError as error:
+    except PackageNotFoundError:
+        package = None
+    if package is None or find_spec("dlib") is None:
         raise RunError(
             "The recipe has a teacher, which is not installed; run `pip install dlib-bin "
             "face-recognition-models`, or set teacher_weight to 0."
-        ) from error
+        )
     folder = Path(str(package.locate_file("face_recognition_models/models")))
     return (
         str(folder / "shape_predictor_5_face_landmarks.dat"),

@@ -88,9 +88,9 @@ from agegender.pretraining.pixels import augmenting
 from agegender.pretraining.recipe import Recipe, Stage
 
 if __name__ == "__main__":
-    workers = augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),)))
-    print(workers.pool.submit(os.getpid).result(), flush=True)
-    time.sleep(60)
+    with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))) as workers:
+        print(workers.pool.submit(os.getpid).result(), flush=True)
+        time.sleep(60)
 """
 
 
