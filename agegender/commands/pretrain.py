@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import sys
@@ -77,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         recipe = _choose_recipe(args)
         start = None if args.start is None else _check_start(args.start, recipe)
         # The samples name their files, which are read again from any working directory.
-        extra = None if args.extra is None else Path(os.path.abspath(args.extra))
-        dataset = Path(os.path.abspath(args.dataset or default_dataset_dir()))
+        extra = None if args.extra is None else args.extra.resolve()
+        dataset = (args.dataset or default_dataset_dir()).resolve()
         samples = _collect(dataset, extra)
         if recipe.teacher_weight:
             samples = replace(
@@ -205,8 +204,6 @@ def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
 
 def _collect(dataset: Path, extra: Path | None) -> Samples:
     """Gather the faces; extra ones go through the best backbone at hand, to find copies."""
-    # A pretraining that goes on may be started from elsewhere.
-    dataset, extra = dataset.resolve(), None if extra is None else extra.resolve()
     weights = None if extra is None else find_weights(default_weights())
     with tqdm(unit="face", disable=None, file=sys.stderr) as bar:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from concurrent import futures
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,11 +89,11 @@ def batches(
         workers: Processes that change the pictures ahead (`augmenting`); None to do it here.
 
     Yields:
-        (RGB uint8 (batch, size, size, 3), labels, sample weights); the pictures are
-        gone when the next batch is asked for, and the
-        weight of an unknown label is 0. With two views a batch is one view of
-        some faces, then the other view of the same in the same order; with
-        one, the weight of the outputs in `PAIRED` is 0.
+        (RGB uint8 (batch, size, size, 3), labels, sample weights). With workers, the
+        pictures are gone when the next batch is asked for. The weight of an unknown
+        label is 0. With two views a batch is one view of some faces, then the other
+        view of the same in the same order; with one, the weight of the outputs in
+        `PAIRED` is 0.
     """
     stage = epoch.stage
     faces = stage.batch_size // stage.views
@@ -176,21 +177,26 @@ def _change_all(
     free = deque(range(len(workers.memory)))
     pending: deque[tuple[int, list[Future[None]]]] = deque()
     coming = iter(chosen)
-    for _ in chosen:
-        for rows in itertools.islice(coming, len(free)):
-            place = free.popleft()
-            tasks = [
-                workers.pool.submit(
-                    _change_mapped, path, rows, epoch, seed, place, slice(first, first + PART)
-                )
-                for first in range(0, len(rows), PART)
-            ]
-            pending.append((place, tasks))
-        place, tasks = pending.popleft()
-        for task in tasks:
-            task.result()
-        yield _pictures(workers.memory[place], shape)
-        free.append(place)
+    try:
+        for _ in chosen:
+            for rows in itertools.islice(coming, len(free)):
+                place = free.popleft()
+                tasks = [
+                    workers.pool.submit(
+                        _change_mapped, path, rows, epoch, seed, place, slice(first, first + PART)
+                    )
+                    for first in range(0, len(rows), PART)
+                ]
+                pending.append((place, tasks))
+            place, tasks = pending.popleft()
+            for task in tasks:
+                task.result()
+            yield _pictures(workers.memory[place], shape)
+            free.append(place)
+    finally:
+        # Whoever comes next writes to the same memory.
+        begun = [task for _, tasks in pending for task in tasks if not task.cancel()]
+        futures.wait(begun)
 
 
 def _pictures(memory: Any, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
