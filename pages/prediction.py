@@ -134,9 +134,9 @@ def show_table(result: Result) -> None:
         column_config={
             "file": "Photo",
             "face": st.column_config.NumberColumn("Face", format="%d"),
-            "age": st.column_config.NumberColumn("Age, years", format="%.0f"),
-            "age_low": st.column_config.NumberColumn("90% from", format="%.0f"),
-            "age_high": st.column_config.NumberColumn("90% to", format="%.0f"),
+            "age": st.column_config.NumberColumn("Age, years", format="%.1f"),
+            "age_low": st.column_config.NumberColumn("90% from", format="%.1f"),
+            "age_high": st.column_config.NumberColumn("90% to", format="%.1f"),
             "gender": "Gender",
             "gender_confidence": st.column_config.ProgressColumn(
                 "Confidence", format="%.0f%%", min_value=0, max_value=100
@@ -248,8 +248,8 @@ def show_known_error(run: Run) -> None:
             mae = shared.years(best["val_age_mae"])
             accuracy = shared.percent(best["val_gender_accuracy"])
             st.markdown(
-                f"On validation faces it was off by **{mae}** on average and right about gender "
-                f"in **{accuracy}**."
+                f"On the validation faces that chose it, it was off by **{mae}** on average and "
+                f"right about gender in **{accuracy}**."
             )
         st.markdown(
             ":gray[Expect larger errors on pictures that are cropped or lit otherwise, for groups "

@@ -165,7 +165,7 @@ def outcome(run: Run) -> str:
     if best is None:
         return ""
     accuracy = shared.percent(best["val_gender_accuracy"])
-    return f" · MAE {shared.years(best['val_age_mae'])}, gender {accuracy} on validation"
+    return f" · MAE {shared.years(best['val_age_mae'])}, gender {accuracy} on half of validation"
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")

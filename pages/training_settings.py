@@ -158,13 +158,13 @@ def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
             help="At 0.1, ten years of error weigh as much as a gender loss of 1.",
         ),
         "age_balance": first.slider(
-            "Weight of rare ages",
+            "Balance of age bands",
             0.0,
             1.0,
             usual.age_balance,
             0.05,
-            help="0 counts all faces alike, 1 all ages. More helps old people and costs the "
-            "young, of whom there are more.",
+            help="0 counts every face alike. At 1, people of 51 and over, who are few and the "
+            "hardest, make up half of the age loss, and both younger bands a quarter each.",
         ),
         "gender_loss_weight": second.number_input(
             "Weight of the gender loss",
@@ -199,7 +199,7 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
         ("Dropout", f"{config.dropout:g}"),
         ("Age loss", AGE_LOSS_NAMES[config.age_loss]),
         ("Weight of the age loss", f"{config.age_loss_weight:g} per year"),
-        ("Weight of rare ages", f"{config.age_balance:g}"),
+        ("Balance of age bands", f"{config.age_balance:g}"),
         ("Weight of the gender loss", f"{config.gender_loss_weight:g}"),
         ("Fine-tuning, epochs", str(config.fine_tune_epochs)),
     ]

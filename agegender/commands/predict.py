@@ -39,7 +39,8 @@ def add_parser(subparsers: Any) -> None:
         "--output",
         type=_table_path,
         metavar="FILE",
-        help=f"write a table ({', '.join(TABLE_SUFFIXES)}) instead of showing it",
+        help=f"write a table ({', '.join(TABLE_SUFFIXES)}) instead of showing it; "
+        "an unfinished one is continued, a finished one replaced",
     )
     parser.set_defaults(run=run)
 

@@ -30,7 +30,7 @@ HELP = {
     "dropout": "share of units silenced in training",
     "age_loss": "loss of the age",
     "age_loss_weight": "weight of the age loss, per year",
-    "age_balance": "how far rare ages are weighted up, 0 to 1",
+    "age_balance": "how far the age bands are weighted, 0 (every face counts alike) to 1",
     "gender_loss_weight": "weight of the gender loss",
     "patience": "epochs without a gain before training ends",
     "fine_tune_epochs": "epochs that also train the top of the backbone (needs a GPU)",

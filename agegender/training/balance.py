@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agegender.config import AGE_BANDS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,6 +18,9 @@ DENSITY_SIGMA_YEARS = 3.0
 
 MOST_AGE_WEIGHT = 3.0
 """A handful of the oldest must not make up a batch's loss by themselves."""
+
+BAND_SHARES = (0.25, 0.25, 0.5)
+"""What each of `AGE_BANDS` is to make up of a loss: the last is the hardest by far."""
 
 
 def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:
@@ -43,3 +48,22 @@ def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.f
     inverse = density**-balance
     weights[known] = np.minimum(inverse / inverse.mean(), MOST_AGE_WEIGHT)
     return weights
+
+
+def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float32]:
+    """Weigh ages so that each age band makes up its share of a loss.
+
+    Args:
+        ages: Years, shape (n,).
+        balance: How far, from 0 (every face counts alike) to 1 (`BAND_SHARES`, of the
+            bands that have faces); at most `MOST_AGE_WEIGHT` times the mean.
+
+    Returns:
+        Weights with a mean of 1 before that limit, float32, shape (n,).
+    """
+    band = np.searchsorted([oldest for _, oldest, _ in AGE_BANDS[:-1]], ages)
+    counts = np.bincount(band, minlength=len(AGE_BANDS))
+    shares = np.where(counts > 0, BAND_SHARES, 0)
+    wanted = (shares / shares.sum() * len(ages) / np.maximum(counts, 1))[band]
+    weights = np.minimum(1 + balance * (wanted - 1), MOST_AGE_WEIGHT)
+    return np.asarray(weights, np.float32)

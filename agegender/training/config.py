@@ -27,8 +27,8 @@ class TrainConfig:
         age_loss: "l1" (absolute error, which is what MAE measures) or "huber"
             (squared below `heads.HUBER_DELTA_YEARS`, so calmer near zero).
         age_loss_weight: Weight of the age loss, per year.
-        age_balance: How far rare ages are weighted up in it, from 0 (not at all) to
-            1 (all ages alike, up to a limit; see `balance.balancing_weights`). Only in
+        age_balance: How far the age bands are weighted in it, from 0 (every face counts
+            alike) to 1 (each band has its share; see `balance.band_weights`). Only in
             training: the validation loss counts every face alike.
         gender_loss_weight: Weight of gender's cross-entropy.
         patience: Epochs without a better validation loss before training
@@ -50,7 +50,7 @@ class TrainConfig:
     dropout: float = 0.05
     age_loss: str = "l1"
     age_loss_weight: float = 0.1
-    age_balance: float = 0.75
+    age_balance: float = 1.0
     gender_loss_weight: float = 1.0
     patience: int = 20
     fine_tune_epochs: int = 0

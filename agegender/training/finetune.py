@@ -15,7 +15,7 @@ from agegender.errors import StoppedError
 from agegender.model.architecture import attach_heads
 from agegender.model.tensors import save_weights
 from agegender.model.weights import BackboneWeights, load_backbone
-from agegender.training.balance import balancing_weights
+from agegender.training.balance import band_weights
 from agegender.training.heads import age_loss
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _labeled_batches(
             "gender": shuffled["gender"].to_numpy(np.int64)[:, None],
         }
         sample_weights = {
-            "age": balancing_weights(shuffled["age"].to_numpy(np.float64), config.age_balance),
+            "age": band_weights(shuffled["age"].to_numpy(np.float32), config.age_balance),
             "gender": np.ones(len(shuffled), np.float32),
         }
         for batch in image_batches(dataset.folder, files, weights.spec, batch_size=BATCH_FACES):

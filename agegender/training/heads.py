@@ -17,7 +17,7 @@ from agegender.model.answer import (
     probability_of_female,
 )
 from agegender.model.architecture import FEATURE_COUNT, TRUNK_UNITS, build_heads, float32_policy
-from agegender.training.balance import balancing_weights
+from agegender.training.balance import band_weights
 from agegender.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def train_heads(
     samples = len(train.rows) * train.values.shape[1]
     batch_size = min(config.batch_size, samples)
     steps = samples // batch_size
-    age_weights = balancing_weights(train.age.astype(np.float64), config.age_balance)
+    age_weights = band_weights(train.age, config.age_balance)
     learn, answer = _compile(heads, config, scaling, steps)
 
     best, best_loss, waited = heads.get_weights(), np.inf, 0

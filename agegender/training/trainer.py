@@ -281,8 +281,8 @@ def _outcome(history: list[dict[str, float]], skipped: list[str], excluded: int)
     """Say in a sentence or two what came of a training."""
     best = min(history, key=lambda row: row["val_loss"])
     message = (
-        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on validation, "
-        f"{best['val_gender_accuracy']:.1%} of genders right."
+        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on the half of "
+        f"validation that chose it, {best['val_gender_accuracy']:.1%} of genders right."
     )
     if excluded:
         message += f" Train faces left out by the exclusion list: {excluded:,}."

@@ -46,7 +46,7 @@ def test_prediction_states_known_error_proper_use_and_what_becomes_of_photos(
     open_page: OpenPage, shared_run: Run
 ) -> None:
     said = text_of(open_page("prediction"))
-    assert "On validation faces it was off by" in said
+    assert "On the validation faces that chose it, it was off by" in said
     assert "children" in said
     assert "Not for decisions about people" in said
     assert "not kept" in said

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agegender.training.balance import MOST_AGE_WEIGHT, balancing_weights
+from agegender.training.balance import (
+    BAND_SHARES,
+    MOST_AGE_WEIGHT,
+    balancing_weights,
+    band_weights,
+)
 
 AGES = np.array([20.0] * 90 + [70.0] * 10 + [np.nan] * 5)
 
@@ -23,3 +28,22 @@ def test_weights_follow_the_inverse_of_the_density() -> None:
 def test_the_rarest_ages_count_no_more_than_the_limit() -> None:
     ages = np.append(np.full(10_000, 30.0), 99.0)
     assert balancing_weights(ages, 1.0)[-1] == MOST_AGE_WEIGHT
+
+
+def test_each_band_makes_up_its_share() -> None:
+    ages = np.array([0.0, 25.0] * 30 + [26.0, 50.0] * 30 + [51.0, 80.0] * 15)
+    weights = band_weights(ages, 1.0)
+    sums = [weights[:60].sum(), weights[60:120].sum(), weights[120:].sum()]
+    assert sums == pytest.approx(150 * np.array(BAND_SHARES))
+    half = band_weights(ages, 0.5)
+    assert half == pytest.approx((1 + weights) / 2)
+    assert band_weights(ages, 0.0).tolist() == [1.0] * 150
+
+
+def test_a_band_without_faces_leaves_the_others_their_proportion() -> None:
+    weights = band_weights(np.array([10.0] * 9 + [40.0] * 9), 1.0)
+    assert weights.tolist() == [1.0] * 18
+
+
+def test_a_handful_of_old_faces_counts_no_more_than_the_limit() -> None:
+    assert band_weights(np.append(np.full(500, 30.0), 99.0), 1.0)[-1] == MOST_AGE_WEIGHT

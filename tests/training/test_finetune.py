@@ -12,7 +12,7 @@ from agegender.images import read_image
 from agegender.model.architecture import build_heads
 from agegender.model.preprocessing import prepare
 from agegender.model.weights import find_weights, load_backbone
-from agegender.training.balance import balancing_weights
+from agegender.training.balance import band_weights
 from agegender.training.config import TrainConfig
 from agegender.training.finetune import BATCH_FACES, _labeled_batches, fine_tune
 from agegender.training.runs import create_run
@@ -66,9 +66,7 @@ def test_rare_ages_weigh_more_here_as_well(make_faces):
     dataset = open_dataset(make_faces(40))
     faces = dataset.of("train")
     config = TrainConfig(str(dataset.folder), backbone="random:32", age_balance=1.0)
-    weight_of = dict(
-        zip(faces["age"], balancing_weights(faces["age"].to_numpy(float), 1.0), strict=True)
-    )
+    weight_of = dict(zip(faces["age"], band_weights(faces["age"].to_numpy(), 1.0), strict=True))
     batches = _labeled_batches(dataset, faces, find_weights("random:32"), config, set())
     [(_, answers, weights)] = batches.take(1)
     assert len(set(weights["age"].numpy())) > 1

@@ -121,7 +121,7 @@ def test_weights_of_ages_go_with_their_faces():
     assert all((weight == 2 * age).all() for _, age, _, weight in batches)
 
 
-def test_rare_ages_come_off_better_with_balance():
+def test_old_faces_come_off_better_with_balance():
     """Of two kinds of faces that look alike, the answer goes to the one that weighs more."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(600, 2, 2048)).astype(np.float32)
