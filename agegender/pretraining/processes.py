@@ -22,9 +22,7 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 
 @contextmanager
-def helping_processes(
-    begin: Callable[..., object] | None = None, *args: Any, spare: int = 1
-) -> Iterator[ProcessPoolExecutor]:
+def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[ProcessPoolExecutor]:
     """Start processes, and end them with the block; what they have not begun is left undone.
 
     They leave Ctrl-C to this process and end when it is killed.
@@ -32,13 +30,12 @@ def helping_processes(
     Args:
         begin: Called once in each process.
         args: Its arguments; memory shared by `CONTEXT` may be among them.
-        spare: Processors that are left to this process.
 
     Yields:
-        The pool.
+        The pool, of a process for each processor but one.
     """
     pool = ProcessPoolExecutor(
-        _process_count(spare), mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
+        _process_count(), mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
     )
     try:
         yield pool
@@ -46,14 +43,14 @@ def helping_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _process_count(spare: int) -> int:
+def _process_count() -> int:
     # Of the processors that this process may use, where the system tells.
     usable = getattr(os, "sched_getaffinity", None)
     count = len(usable(0)) if usable else os.cpu_count() or 1
-    return min(max(1, count - spare), MOST_PROCESSES)
+    return min(max(1, count - 1), MOST_PROCESSES)
 
 
-def _begin(begin: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # There is a process for each processor already.
     cv2.setNumThreads(1)
@@ -65,5 +62,4 @@ def _begin(begin: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    if begin is not None:
-        begin(*args)
+    begin(*args)

@@ -69,15 +69,13 @@ class Recipe:
             (`network.unsteadiness`), counted likewise.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
-        teacher_weight: Weight of the mean squared error from what a teacher says of the
-            faces (`teacher.ask_teacher`); 0 for none.
         dropout: Share of the features that the heads do not see in a step.
         frozen: Beginnings of the names of layers that keep the weights that they
             start with; for pretrainings that go on from a set of weights.
         seed: Of all chance.
 
     Raises:
-        ValueError: If `frozen`, `dropout` or `teacher_weight` is something else.
+        ValueError: If `frozen` or `dropout` is something else.
     """
 
     stages: tuple[Stage, ...]
@@ -90,7 +88,6 @@ class Recipe:
     steadiness_weight: float = 0.0
     gender_weight: float = 2.0
     race_weight: float = 0.5
-    teacher_weight: float = 0.0
     dropout: float = 0.0
     frozen: tuple[str, ...] = ()
     seed: int = SEED
@@ -104,8 +101,6 @@ class Recipe:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}, but must be at least 0 and below 1")
-        if self.teacher_weight < 0:
-            raise ValueError(f"teacher_weight is {self.teacher_weight}, but must not be negative")
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:

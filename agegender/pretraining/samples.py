@@ -42,8 +42,7 @@ class Samples:
     Attributes:
         table: One row a face: `source`, `file` (a path that opens as it is), `sha256`,
             `phash`, `age` (years, NaN where unknown), `gender` and `race` (index,
-            -1 where unknown), `split` ("train" or "validation"); of a recipe with a
-            teacher also `teacher` (`teacher.ask_teacher`).
+            -1 where unknown), `split` ("train" or "validation").
         excluded: Extra faces that were left out because they are near
             duplicates of faces that are held out, by set.
     """
