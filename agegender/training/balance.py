@@ -19,8 +19,14 @@ DENSITY_SIGMA_YEARS = 3.0
 MOST_AGE_WEIGHT = 3.0
 """A handful of the oldest must not make up a batch's loss by themselves."""
 
-BAND_SHARES = (0.25, 0.25, 0.5)
+BAND_SHARES = (0.2, 0.2, 0.6)
 """What each of `AGE_BANDS` is to make up of a loss: the last is the hardest by far."""
+
+BAND_SIGMA_YEARS = 8.0
+"""How softly one band's weight passes into the next one's: a step would leave hardly anybody
+an answer just below 50."""
+
+MOST_BAND_WEIGHT = 4.0
 
 
 def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:
@@ -51,19 +57,25 @@ def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.f
 
 
 def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float32]:
-    """Weigh ages so that each age band makes up its share of a loss.
+    """Weigh ages so that each age band makes up about its share of a loss.
 
     Args:
         ages: Years, shape (n,).
         balance: How far, from 0 (every face counts alike) to 1 (`BAND_SHARES`, of the
-            bands that have faces); at most `MOST_AGE_WEIGHT` times the mean.
+            bands that have faces); at most `MOST_BAND_WEIGHT` times the mean.
 
     Returns:
         Weights with a mean of 1 before that limit, float32, shape (n,).
     """
-    band = np.searchsorted([oldest for _, oldest, _ in AGE_BANDS[:-1]], ages)
-    counts = np.bincount(band, minlength=len(AGE_BANDS))
+    years = np.arange(OLDEST_YEARS + 1)
+    labels = np.minimum(ages, OLDEST_YEARS).astype(int)
+    band = np.searchsorted([oldest for _, oldest, _ in AGE_BANDS[:-1]], years)
+    counts = np.bincount(band[labels], minlength=len(AGE_BANDS))
     shares = np.where(counts > 0, BAND_SHARES, 0)
-    wanted = (shares / shares.sum() * len(ages) / np.maximum(counts, 1))[band]
-    weights = np.minimum(1 + balance * (wanted - 1), MOST_AGE_WEIGHT)
+    of_band = np.where(counts > 0, shares / shares.sum() * len(ages) / np.maximum(counts, 1), 1.0)
+    kernel = np.exp(-0.5 * ((years[:, None] - years) / BAND_SIGMA_YEARS) ** 2)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    # Of the logarithm: from a fifth to threefold it passes evenly.
+    wanted = np.exp(kernel @ np.log(of_band[band]))[labels]
+    weights = np.minimum(1 + balance * (wanted / wanted.mean() - 1), MOST_BAND_WEIGHT)
     return np.asarray(weights, np.float32)

@@ -6,6 +6,7 @@ import pytest
 from agegender.training.balance import (
     BAND_SHARES,
     MOST_AGE_WEIGHT,
+    MOST_BAND_WEIGHT,
     balancing_weights,
     band_weights,
 )
@@ -30,20 +31,28 @@ def test_the_rarest_ages_count_no_more_than_the_limit() -> None:
     assert balancing_weights(ages, 1.0)[-1] == MOST_AGE_WEIGHT
 
 
-def test_each_band_makes_up_its_share() -> None:
-    ages = np.array([0.0, 25.0] * 30 + [26.0, 50.0] * 30 + [51.0, 80.0] * 15)
+def test_each_band_makes_up_about_its_share() -> None:
+    ages = np.concatenate([np.full(500, 8.0), np.full(300, 38.0), np.full(400, 75.0)])
     weights = band_weights(ages, 1.0)
-    sums = [weights[:60].sum(), weights[60:120].sum(), weights[120:].sum()]
-    assert sums == pytest.approx(150 * np.array(BAND_SHARES))
+    sums = [weights[:500].sum(), weights[500:800].sum(), weights[800:].sum()]
+    assert np.array(sums) / 1200 == pytest.approx(BAND_SHARES, abs=0.05)
+    assert weights.mean() == pytest.approx(1)
     half = band_weights(ages, 0.5)
     assert half == pytest.approx((1 + weights) / 2)
-    assert band_weights(ages, 0.0).tolist() == [1.0] * 150
+    assert band_weights(ages, 0.0).tolist() == [1.0] * 1200
 
 
-def test_a_band_without_faces_leaves_the_others_their_proportion() -> None:
-    weights = band_weights(np.array([10.0] * 9 + [40.0] * 9), 1.0)
-    assert weights.tolist() == [1.0] * 18
+def test_weights_pass_softly_from_one_band_to_the_next() -> None:
+    ages = np.arange(101.0)
+    weights = band_weights(ages, 1.0)
+    assert weights[80] > 1.3 * weights[35]
+    assert (weights[1:] / weights[:-1]).max() < 1.1
+
+
+def test_a_band_without_faces_takes_nothing_from_the_others() -> None:
+    weights = band_weights(np.array([5.0] * 9 + [38.0] * 9), 1.0)
+    assert weights == pytest.approx(1, abs=0.1)
 
 
 def test_a_handful_of_old_faces_counts_no_more_than_the_limit() -> None:
-    assert band_weights(np.append(np.full(500, 30.0), 99.0), 1.0)[-1] == MOST_AGE_WEIGHT
+    assert band_weights(np.append(np.full(500, 30.0), 99.0), 1.0)[-1] == MOST_BAND_WEIGHT
