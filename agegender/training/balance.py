@@ -1,4 +1,4 @@
-"""Weighing rare ages more, so that the common ones do not decide alone."""
+"""Weights of ages in a loss: rare ages in pretraining, age bands in the heads' training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MOST_AGE_WEIGHT = 3.0
 """A handful of the oldest must not make up a batch's loss by themselves."""
 
 BAND_SHARES = (0.2, 0.2, 0.6)
-"""What each of `AGE_BANDS` is to make up of a loss: the last is the hardest by far."""
+"""What each of `AGE_BANDS` is to have of the weights: the last is the hardest by far. Softened
+by `BAND_SIGMA_YEARS`, on UTKFace it is 0.2, 0.3 and 0.5."""
 
 BAND_SIGMA_YEARS = 8.0
 """How softly one band's weight passes into the next one's: a step would leave hardly anybody
@@ -57,12 +58,12 @@ def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.f
 
 
 def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float32]:
-    """Weigh ages so that each age band makes up about its share of a loss.
+    """Weigh ages so that each age band has roughly its share of the weights.
 
     Args:
         ages: Years, shape (n,).
-        balance: How far, from 0 (every face counts alike) to 1 (`BAND_SHARES`, of the
-            bands that have faces); at most `MOST_BAND_WEIGHT` times the mean.
+        balance: How far, from 0 (every face counts alike) to 1 (`BAND_SHARES` of the bands
+            that have faces, softened); at most `MOST_BAND_WEIGHT` times the mean.
 
     Returns:
         Weights with a mean of 1 before that limit, float32, shape (n,).
