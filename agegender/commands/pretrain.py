@@ -45,7 +45,9 @@ def add_parser(subparsers: Any) -> None:
             "weights. Stop it at any moment: the same command goes on from the last checkpoint."
         ),
     )
-    parser.add_argument("--name", default="default", help="name of the pretraining (default: %(default)s)")
+    parser.add_argument(
+        "--name", default="default", help="name of the pretraining (default: %(default)s)"
+    )
     parser.add_argument(
         "--dataset",
         type=Path,
@@ -61,7 +63,9 @@ def add_parser(subparsers: Any) -> None:
         "--start", metavar="WEIGHTS", help="shipped, or a safetensors file, to go on from"
     )
     parser.add_argument(
-        "--recipe", type=Path, help="file with a recipe (JSON); by default the one that suits the start"
+        "--recipe",
+        type=Path,
+        help="file with a recipe (JSON); by default the one that suits the start",
     )
     parser.set_defaults(run=run)
 
