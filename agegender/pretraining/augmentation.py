@@ -1,7 +1,8 @@
 """Random changes to a face that make a backbone ready for real photos.
 
 UTKFace's chips are clean and upright; photos are tilted, blurred, dark, grey,
-compressed or partly covered. Every change is drawn from the generator that is
+compressed or partly covered, and hair is not always what goes with a gender most often.
+Every change is drawn from the generator that is
 passed in, so that an interrupted training goes on with the same pictures.
 """
 
@@ -16,8 +17,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FACE_CENTRE = (0.49, 0.52)
+"""Of the ellipse that holds the face but little hair, as shares of a frame's side: right, down."""
+
+FACE_RADII = ((0.33, 0.42), (0.42, 0.52))
+"""Smallest and largest half-axes of that ellipse, across and down."""
+
+PLAIN = 0.2
+"""Share of the changed surroundings that are one colour instead of another face's."""
+
+
 def augment(
-    frame: NDArray[np.uint8], size: int, rng: np.random.Generator, *, strength: float = 1.0
+    frame: NDArray[np.uint8],
+    size: int,
+    rng: np.random.Generator,
+    *,
+    strength: float = 1.0,
+    surroundings: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Cut a randomly changed `size` x `size` square out of a face frame.
 
@@ -30,10 +46,14 @@ def augment(
         strength: Scales how far and how often everything but the mirror image
             is changed, 1 as photos differ. Early epochs learn faster from mild changes; many
             epochs need stronger ones.
+        surroundings: Frame of another face, of the same shape, whose hair, clothes and
+            background take the place of this one's; None to leave them.
 
     Returns:
         RGB pixels, uint8, shape (size, size, 3).
     """
+    if surroundings is not None:
+        frame = _surround(frame, surroundings, rng)
     image = _move(frame, size, rng, strength)
     image = _recolor(image, rng, strength)
     if rng.random() < 0.15 * strength:
@@ -46,6 +66,25 @@ def augment(
     if rng.random() < 0.12 * strength:
         image = _erase(image, rng)
     return image
+
+
+def _surround(
+    frame: NDArray[np.uint8], surroundings: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Lay the face of one frame over another frame, or over one colour."""
+    if rng.random() < PLAIN:
+        surroundings = np.empty_like(frame)
+        surroundings[:] = rng.integers(0, 256, 3)
+    elif rng.random() < 0.5:
+        surroundings = np.ascontiguousarray(surroundings[:, ::-1])
+    places = (np.arange(frame.shape[0], dtype=np.float32) + 0.5) / frame.shape[0]
+    across, down = (
+        ((places - centre - rng.uniform(-0.02, 0.02)) / rng.uniform(*radii)) ** 2
+        for centre, radii in zip(FACE_CENTRE, FACE_RADII, strict=True)
+    )
+    # A soft edge, as a hard one would itself say where the face ends.
+    face = np.clip((1 - np.sqrt(across + down[:, None])) / 0.12 + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(cv2.blendLinear(frame, surroundings, face, 1 - face), np.uint8)
 
 
 def _move(

@@ -233,7 +233,16 @@ def _change(
     for number in range(len(rows))[part]:
         row = int(rows[number])
         rng = np.random.default_rng((seed, epoch.number, row, number // faces))
-        images[number] = augment(pixels[row], stage.size, rng, strength=stage.augmentation)
+        surroundings = None
+        if stage.surroundings and rng.random() < stage.surroundings:
+            surroundings = pixels[rng.choice(rows)]
+        images[number] = augment(
+            pixels[row],
+            stage.size,
+            rng,
+            strength=stage.augmentation,
+            surroundings=surroundings,
+        )
 
 
 def labels_of(

@@ -29,9 +29,11 @@ class Stage:
         views: Differently changed pictures of each face in a step, 1 or 2.
             The ages that a face's two get are drawn together
             (`network.disagreement`).
+        surroundings: Share of the pictures in which a face gets the hair, clothes and
+            background of another of the step, so that its own are not what tells.
 
     Raises:
-        ValueError: If a step cannot hold whole pairs of views.
+        ValueError: If a step cannot hold whole pairs of views, or `surroundings` is no share.
     """
 
     size: int
@@ -43,6 +45,7 @@ class Stage:
     augmentation: float = 1.0
     age_balance: float = 0.0
     views: int = 1
+    surroundings: float = 0.0
 
     def __post_init__(self) -> None:
         if self.views not in (1, 2) or self.batch_size % self.views:
@@ -50,6 +53,8 @@ class Stage:
                 f"views is {self.views} with {self.batch_size} pictures a step; it must be 1, or "
                 "2 with an even number of pictures"
             )
+        if not 0 <= self.surroundings <= 1:
+            raise ValueError(f"surroundings is {self.surroundings}, but must be 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,22 @@ def test_two_views_are_the_same_faces_in_the_same_order_changed_differently() ->
     assert sorted(ages) == samples["age"].tolist()
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (1.0, 1)])
+def test_a_share_of_the_faces_is_laid_over_others_of_the_step(share: float, expected: int) -> None:
+    samples = pd.DataFrame({"source": ["utkface"] * 64, "age": 30.0, "gender": 0, "race": -1})
+    stage = Stage(32, 1, ("utkface",), 1e-3, 1e-4, 64, augmentation=0.0, surroundings=share)
+    [epoch] = plan_epochs(Recipe((stage,)), samples["source"])
+    # Each face is of one level, so that a corner tells whose the surroundings are.
+    pixels = (
+        np.zeros((64, 32, 32, 3), np.uint8) + np.arange(64, dtype=np.uint8)[:, None, None, None]
+    )
+    [(images, _, _)] = batches(samples, pixels, epoch, seed=1)
+    changed = images[:, 0, 0, 0] != images[:, 16, 16, 0]
+    # One in 64 is its own other.
+    assert abs(changed.mean() - expected) < 0.1
+    assert sorted(images[:, 16, 16, 0]) == list(range(64))
+
+
 def test_one_view_has_none_to_agree_with() -> None:
     samples = pd.DataFrame({"source": ["utkface"] * 8, "age": 30.0, "gender": 0, "race": -1})
     [epoch] = plan_epochs(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),)), samples["source"])

@@ -50,6 +50,12 @@ def test_views_that_cannot_be_paired_are_refused(batch_size: int, views: int) ->
         replace(STAGES[0], batch_size=batch_size, views=views)
 
 
+@pytest.mark.parametrize("surroundings", [-0.1, 1.5])
+def test_surroundings_that_are_no_share_are_refused(surroundings: float) -> None:
+    with pytest.raises(ValueError, match="surroundings is"):
+        replace(STAGES[0], surroundings=surroundings)
+
+
 @pytest.mark.parametrize("frozen", ["conv1", ["conv1", ""], [1]])
 def test_frozen_is_a_list_of_names(frozen: object) -> None:
     values = json.loads(Recipe(STAGES).to_json())
