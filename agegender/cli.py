@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agegender import __version__
+from agegender.commands.quiet import quiet_tensorflow
 from agegender.errors import AgeGenderError
 
 COMMANDS = (
@@ -32,15 +33,19 @@ COMMANDS = (
 """Modules of `agegender.commands`, in the order of the help text."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of every command."""
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Build the parser of some commands.
+
+    Args:
+        commands: Some of `COMMANDS`.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m agegender",
         description="Estimate age and gender from faces, show why, and say how sure.",
     )
     parser.add_argument("--version", action="version", version=f"agegender {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    for name in commands:
         importlib.import_module(f"agegender.commands.{name}").add_parser(subparsers)
     return parser
 
@@ -57,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
 
     def parse_and_run() -> int:
-        args = build_parser().parse_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        # What the others import takes longer than many a command.
+        called = [name for name in given[:1] if name in COMMANDS]
+        args = build_parser(called or COMMANDS).parse_args(given)
         return int(args.run(args))
 
     return exit_code(parse_and_run)
@@ -75,7 +83,7 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
         after Ctrl-C, 141 when nobody reads the output any more (`| head`).
     """
     # TensorFlow's C++ start-up messages say nothing that a user can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_tensorflow()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper):
