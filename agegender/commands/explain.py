@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain the answers for every face."""
-    _, predictor = open_predictor(args.run_id)
+    _, predictor = open_predictor(args.run_id, args.paths)
     unread: list[str] = []
     explained = explain_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
     faces = sum(

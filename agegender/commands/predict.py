@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tqdm import tqdm
 
 from agegender.commands.choice import add_run_option, choose_run, tell_worth
+from agegender.errors import InvalidImageError
 from agegender.prediction.photos import PhotoAnswer, predict_photos
 from agegender.prediction.predictor import Predictor, load_predictor
 from agegender.prediction.sources import iter_pictures
@@ -47,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict, one row a face."""
-    chosen, predictor = open_predictor(args.run_id)
+    chosen, predictor = open_predictor(args.run_id, args.paths)
     unread: list[str] = []
     if args.output is None:
         answers = predict_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
@@ -101,10 +102,21 @@ def _named_path(text: str) -> Path:
     return Path(text)
 
 
-def open_predictor(run_id: str | None) -> tuple[Run, Predictor]:
-    """Load a run's model and say what its answers are worth."""
+def open_predictor(run_id: str | None, paths: Sequence[Path]) -> tuple[Run, Predictor | None]:
+    """Load a run's model and say what its answers are worth.
+
+    Args:
+        run_id: None for the default run.
+        paths: Where the pictures are.
+
+    Returns:
+        The run and its model; None where no picture can be read, so that a wrong path is
+        told at once: loading takes seconds.
+    """
     chosen = choose_run(run_id)
-    predictor = load_predictor(chosen)
+    pictures = iter_pictures(paths)
+    can_read = any(not isinstance(picture.content, InvalidImageError) for picture in pictures)
+    predictor = load_predictor(chosen) if can_read else None
     tell_worth(chosen)
     return chosen, predictor
 

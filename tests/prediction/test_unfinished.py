@@ -35,7 +35,7 @@ class Slow:
             yield Prediction(float(image[100, 100, 0]), 0.25)
 
 run = SimpleNamespace(id="slow", changed_ns=1)
-predict.open_predictor = lambda run_id: (run, Slow())
+predict.open_predictor = lambda run_id, paths: (run, Slow())
 sys.exit(main(["predict", *sys.argv[2:]]))
 """
 
