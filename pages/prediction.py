@@ -64,8 +64,10 @@ def choose_photo(result: Result) -> int | None:
         # With its number, as a selectbox takes two photos of one name for the same.
         return f"{place + 1}. {answer.file}: {faces}"
 
-    first = next((at for at, place in enumerate(places) if place >= result.first), 0)
-    return st.selectbox("Photo", places, index=first, format_func=label)
+    later = [place for place in places if place >= result.first] or places
+    # What one wants to see is an answer.
+    first = next((place for place in later if result.answers[place].faces), later[0])
+    return st.selectbox("Photo", places, index=places.index(first), format_func=label)
 
 
 def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, place: int) -> None:
@@ -152,8 +154,10 @@ def show_failures(result: Result) -> None:
     from agegender.prediction.photos import NO_FACE
 
     # From the rows, which there are of every photo.
-    reasons = [rows[0]["reason"] for rows in result.rows]
-    failed = [str(reason) for reason in reasons if reason not in (None, NO_FACE)]
+    firsts = [rows[0] for rows in result.rows]
+    failed = [
+        f"{row['file']}: {row['reason']}" for row in firsts if row["reason"] not in (None, NO_FACE)
+    ]
     if not failed:
         return
     lines = failed[:FAILURES_SHOWN]

@@ -49,7 +49,9 @@ def table_rows(answer: PhotoAnswer) -> list[Row]:
     """Return the rows of a photo by `COLUMNS`: one a face, or one with the reason."""
     blank: Row = dict.fromkeys(COLUMNS)
     if answer.reason is not None:
-        return [blank | {"file": answer.file, "reason": answer.reason}]
+        # The file is named beside it.
+        reason = answer.reason.removeprefix(f"{answer.file}: ")
+        return [blank | {"file": answer.file, "reason": reason}]
     return [
         blank | {"file": answer.file, "face": number} | _values(face)
         for number, face in enumerate(answer.faces, start=1)

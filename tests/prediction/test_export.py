@@ -225,7 +225,7 @@ def test_zip_holds_pictures_of_some_photos_and_the_rows_of_all() -> None:
         ]
         table = pd.read_csv(archive.open("predictions.csv"))
     assert table["file"].tolist() == ["a.jpg", "bad.jpg", "b/a.jpg", "c.jpg"]
-    assert table["reason"][1] == "bad.jpg: no picture"
+    assert table["reason"][1] == "no picture"
 
 
 def test_exported_model_answers_as_the_predictor(

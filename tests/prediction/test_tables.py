@@ -31,6 +31,8 @@ def face(prediction: Prediction, *flags: str) -> FaceAnswer:
     return FaceAnswer(place, np.zeros((200, 200, 3), np.uint8), prediction, flags)
 
 
+REASON = 'not a picture; use a "JPEG".'
+
 ANSWERS = [
     PhotoAnswer(
         "a, b/日本.jpg",
@@ -39,7 +41,7 @@ ANSWERS = [
             face(Prediction(0.0, 0.25)),
         ],
     ),
-    PhotoAnswer("c.jpg", error='c.jpg: not a picture; use a "JPEG".'),
+    PhotoAnswer("c.jpg", error=f"c.jpg: {REASON}"),
     PhotoAnswer("d.jpg"),
 ]
 
@@ -60,7 +62,8 @@ def test_every_face_is_a_row_and_every_photo_has_one() -> None:
         ("c.jpg", None),
         ("d.jpg", None),
     ]
-    assert [row["reason"] for row in ROWS] == [None, None, ANSWERS[1].error, NO_FACE]
+    # The file is named in a column of its own.
+    assert [row["reason"] for row in ROWS] == [None, None, REASON, NO_FACE]
     assert all(tuple(row) == COLUMNS for row in ROWS)
 
 
@@ -79,7 +82,7 @@ def test_every_format_holds_every_row(suffix: str, tmp_path: Path) -> None:
     # A run may know no interval.
     assert table["age_low"].isna().tolist() == [False, True, True, True]
     assert table["age"].isna().tolist() == [False, False, True, True]
-    assert table["reason"][2] == ANSWERS[1].error
+    assert table["reason"][2] == REASON
 
 
 def test_parquet_is_written_in_parts() -> None:
