@@ -127,6 +127,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
     # matplotlib takes a moment, which the other pages need not wait for.
     from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
     from agegender.prediction.export import png_bytes
+    from agegender.prediction.quality import FLAGS, UNFAMILIAR
     from agegender.prediction.words import confidence_words
 
     answer, maps, view = explain(run.folder, run.changed_ns, rgb)
@@ -147,6 +148,8 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         st.markdown("**Original**")
         st.image(view, width="stretch", alt=f"The square of {name} that the model saw")
         st.caption(truth or name)
+        if answer.unfamiliar:
+            st.caption(f":orange[:material/warning:] {FLAGS[UNFAMILIAR]}")
     with age_place:
         st.markdown(f"**Age: {answer.age:.0f} years**")
         st.image(age_map, width="stretch", alt="Heatmap of the age head")
@@ -159,6 +162,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
             st.caption(f"The brighter, the more it speaks for {gender}.")
         else:
             st.caption(f"Nothing in this face speaks for {gender}.")
+    st.caption(shared.MAPS_TESTED)
     stem = Path(name).stem
     with st.container(horizontal=True):
         for label, picture, suffix in (

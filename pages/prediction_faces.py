@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agegender.prediction.quality import FLAGS
 from agegender.prediction.words import age_words, gender_words
+from pages import shared
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -111,7 +112,7 @@ def show_cards(
     from agegender.explanation.overlay import overlay_heatmap
 
     if view in _READINGS:
-        st.caption(_READINGS[view])
+        st.caption(f"{_READINGS[view]} {shared.MAPS_TESTED}")
     with st.container(horizontal=True):
         for number, answer in enumerate(answers[:CARDS_SHOWN]):
             face = predictor.display_face(answer.crop)

@@ -74,6 +74,12 @@ NO_INTERVALS = (
     "Train a new run on more faces."
 )
 
+MAPS_TESTED = (
+    "In a test of the shipped weights, the age map told what the answer rests on no better than a "
+    "random map did; the gender map did better than a map of the middle of the face "
+    "(docs/model-card.md, Heatmaps)."
+)
+
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
 
 

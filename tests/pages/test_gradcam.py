@@ -16,6 +16,8 @@ from agegender.evaluation.heatmaps import measure_heatmaps
 from agegender.explanation.gradcam import SanityStep
 from agegender.prediction.alignment import FRAME_LANDMARKS, align_face
 from agegender.prediction.faces import Face
+from agegender.prediction.predictor import Prediction
+from agegender.prediction.quality import FLAGS, UNFAMILIAR
 from agegender.training.run import Run
 from pages.gradcam_trust import OPEN_KEY
 from tests.pages.conftest import text_of
@@ -34,12 +36,32 @@ def test_a_validation_face_is_explained_by_both_heads(open_page: OpenPage, share
     assert "male: " in said.lower()
     assert "labelled" in said
     assert "random weights" in said
+    assert "no better than a random map" in said
     validation = set(open_dataset(demo_dataset_dir()).of("validation")["file"])
     picks = {button.key.removeprefix("pick-") for button in at.button if "pick-" in button.key}
     assert picks
     assert picks <= validation
     names = [button.label for button in at.download_button]
     assert names == ["Age map", "Gender map", "All three side by side"]
+
+
+@pytest.mark.parametrize("unfamiliar", [True, False])
+def test_a_face_unlike_those_learned_from_is_flagged(
+    unfamiliar: bool, open_page: OpenPage, shared_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "agegender.prediction.predictor.Predictor.predict",
+        lambda predictor, images: [Prediction(30, 0.9, 20, 40, unfamiliar)],
+    )
+    # A face of its own for each, as answers are kept.
+    file = io.BytesIO()
+    Image.new("RGB", (90, 90), (unfamiliar, 0, 0)).save(file, "PNG")
+    at = open_page("gradcam")
+    at.button_group[0].set_value("upload").run()
+    at.toggle[0].set_value(True).run()
+    at.file_uploader[0].set_value(("face.png", file.getvalue(), "image/png")).run()
+    assert not at.exception
+    assert (FLAGS[UNFAMILIAR] in text_of(at)) == unfamiliar
 
 
 def test_another_face_can_be_picked(open_page: OpenPage, shared_run: Run) -> None:
