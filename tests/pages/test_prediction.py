@@ -49,7 +49,7 @@ def test_prediction_states_known_error_proper_use_and_what_becomes_of_photos(
     assert "On the validation faces that chose it, it was off by" in said
     assert "children" in said
     assert "Not for decisions about people" in said
-    assert "not kept" in said
+    assert "not kept: reloading the page clears them" in said
     assert "random weights" in said
 
 
