@@ -104,8 +104,8 @@ def overlay_heatmap(
     # From half opacity on, nothing is left of the picture's own colours.
     color_kept = max(0.0, 1 - 2 * opacity)
     base = rgb * color_kept + grey * (1 - color_kept)
-    # Lifts weak values, without the crease that a root draws where the sign changes.
-    cover = opacity * strength * (2 - strength)
+    # Lifts weak values, but is level at 0: a slope would draw a line where the sign changes.
+    cover = opacity * (1 - (1 - strength**2) ** 3)
     return np.asarray((base * (1 - cover) + colors * cover).round(), dtype=np.uint8)
 
 

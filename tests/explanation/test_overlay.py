@@ -68,6 +68,15 @@ def test_overlay_covers_most_where_the_map_is_strongest(signed: bool) -> None:
     assert np.abs(strongest.astype(int) - expected).max() < 40
 
 
+def test_overlay_draws_no_line_where_the_sign_changes() -> None:
+    black = np.zeros((1, 201, 3), np.uint8)
+    ramp = np.linspace(-1, 1, 201, dtype=np.float32)[None]
+    [lightness] = overlay_heatmap(black, ramp, signed=True, opacity=1).mean(axis=-1)
+    assert lightness[95:106].max() <= 3
+    # What is a little stronger can be seen.
+    assert lightness[[70, 130]].min() > 40
+
+
 def test_overlay_leaves_its_arguments_alone() -> None:
     picture, heatmap = RGB.copy(), spot()
     overlay_heatmap(picture, heatmap, opacity=0.5)
