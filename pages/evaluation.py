@@ -180,9 +180,10 @@ def show_figures(metrics: dict[str, Any]) -> None:
             f"Accuracy from {ADULT_AGE_YEARS} years on: faces of children tell little.",
         ),
     )
-    with st.container(horizontal=True):
-        for label, value, below, help_text in tiles:
-            st.metric(
+    # Six beside each other would have no room for "+20.6 years".
+    for row in (tiles[:3], tiles[3:]):
+        for column, (label, value, below, help_text) in zip(st.columns(3), row, strict=True):
+            column.metric(
                 label,
                 value,
                 below,
@@ -190,7 +191,6 @@ def show_figures(metrics: dict[str, Any]) -> None:
                 delta_arrow="off",
                 help=help_text,
                 border=True,
-                width=150,
             )
     st.caption(f"n = {metrics['n']:,} faces.")
 

@@ -36,6 +36,11 @@ def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
 ) -> None:
     at = open_page("evaluation")
     tiles = {metric.label: metric for metric in at.metric}
+    # A bias of two digits has room in a third of the page.
+    thirds = [column for column in at.columns if column.weight == pytest.approx(1 / 3)]
+    assert [tile.label for column in thirds for tile in column.metric] == [
+        "Age MAE", "Median error", "Bias", "Within 5 years", "Gender", "Adults' gender",
+    ]  # fmt: skip
     assert tiles["Age MAE"].value.endswith("years")
     assert tiles["Age MAE"].delta.startswith("no skill")
     assert tiles["Gender"].value.endswith("%")
