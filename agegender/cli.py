@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agegender import __version__
-from agegender.commands.quiet import quiet_tensorflow
 from agegender.errors import AgeGenderError
 
 COMMANDS = (
@@ -83,7 +82,7 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
         after Ctrl-C, 141 when nobody reads the output any more (`| head`).
     """
     # TensorFlow's C++ start-up messages say nothing that a user can act on.
-    quiet_tensorflow()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper):
