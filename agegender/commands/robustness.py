@@ -14,11 +14,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "robustness",
         help="measure a run on blurred, noisy, dark, covered … faces",
-        description="Measure a run on stratified faces of a split under nine corruptions (blur, "
-        "noise, JPEG, darkness, grey, occlusion, rotation, low resolution, crop jitter) at five "
-        "strengths each: 500 faces unless --limit says otherwise, some 20 minutes. Each strength "
-        "is kept, so that a stopped measurement goes on where it was; the report shows a finished "
-        "one.",
+        description="Measure a run on stratified faces of a split under ten corruptions (blur, "
+        "noise, JPEG, darkness, grey, occlusion, grey surroundings, rotation, low resolution, crop "
+        "jitter) at five strengths each: 500 faces unless --limit says otherwise, some 20 minutes. "
+        "Each strength is kept, so that a stopped measurement goes on where it was; the report "
+        "shows a finished one.",
     )
     add_choices(parser, split="test")
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")

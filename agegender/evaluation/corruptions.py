@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from agegender.config import FRAME_SIZE, SEED
-from agegender.prediction.alignment import warp
+from agegender.prediction.alignment import face_ellipse, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,6 +124,13 @@ def _occlude(image: NDArray[np.uint8], share: float, rng: np.random.Generator) -
     return covered
 
 
+def _isolate(
+    image: NDArray[np.uint8], half_axis: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    face = face_ellipse(FRAME_SIZE, (half_axis, 1.25 * half_axis))[..., None]
+    return np.asarray((_COVER_GREY + face * (image - np.float32(_COVER_GREY))).round(), np.uint8)
+
+
 def _rotate(
     image: NDArray[np.uint8], degrees: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
@@ -173,6 +180,13 @@ CORRUPTIONS = (
     Corruption("grey", "Grey", "share of colour lost", (0.2, 0.4, 0.6, 0.8, 1.0), _desaturate),
     Corruption(
         "occlusion", "Occlusion", "share of the frame covered", (0.05, 0.1, 0.2, 0.3, 0.4), _occlude
+    ),
+    Corruption(
+        "surroundings",
+        "Surroundings",
+        "half-axis across, share of the side, of the ellipse around which all is grey",
+        (0.55, 0.49, 0.43, 0.37, 0.31),
+        _isolate,
     ),
     Corruption("rotation", "Rotation", "degrees, either way", (5, 10, 20, 30, 45), _rotate),
     Corruption(

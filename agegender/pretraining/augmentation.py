@@ -1,9 +1,9 @@
 """Random changes to a face that make a backbone ready for real photos.
 
 UTKFace's chips are clean and upright; photos are tilted, blurred, dark, grey,
-compressed or partly covered, and hair is not always what goes with a gender most often.
-Every change is drawn from the generator that is
-passed in, so that an interrupted training goes on with the same pictures.
+compressed or partly covered, and their hair need not be what most of a gender wear.
+Every change is drawn from the generator that is passed in, so that an interrupted
+training goes on with the same pictures.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from agegender.prediction.alignment import FACE_CENTRE, face_ellipse
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FACE_CENTRE = (0.49, 0.52)
-"""Of the ellipse that holds the face but little hair, as shares of a frame's side: right, down."""
-
-FACE_RADII = ((0.33, 0.42), (0.42, 0.52))
-"""Smallest and largest half-axes of that ellipse, across and down."""
+HALF_AXES = ((0.33, 0.42), (0.42, 0.52))
+"""Smallest and largest of the ellipse that holds the face, across and down, as shares of the
+frame's side."""
 
 PLAIN = 0.2
 """Share of the changed surroundings that are one colour instead of another face's."""
@@ -77,13 +77,9 @@ def _surround(
         surroundings[:] = rng.integers(0, 256, 3)
     elif rng.random() < 0.5:
         surroundings = np.ascontiguousarray(surroundings[:, ::-1])
-    places = (np.arange(frame.shape[0], dtype=np.float32) + 0.5) / frame.shape[0]
-    across, down = (
-        ((places - centre - rng.uniform(-0.02, 0.02)) / rng.uniform(*radii)) ** 2
-        for centre, radii in zip(FACE_CENTRE, FACE_RADII, strict=True)
-    )
-    # A soft edge, as a hard one would itself say where the face ends.
-    face = np.clip((1 - np.sqrt(across + down[:, None])) / 0.12 + 0.5, 0, 1).astype(np.float32)
+    right, down = (place + rng.uniform(-0.02, 0.02) for place in FACE_CENTRE)
+    across, along = (float(rng.uniform(*half_axis)) for half_axis in HALF_AXES)
+    face = face_ellipse(frame.shape[0], (across, along), centre=(right, down))
     return np.asarray(cv2.blendLinear(frame, surroundings, face, 1 - face), np.uint8)
 
 

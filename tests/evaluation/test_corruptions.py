@@ -65,6 +65,17 @@ def test_strengths_are_what_their_units_say() -> None:
     assert np.ptp(corrupt(colour, BY_NAME["grey"], 5, key="a")) == 0
 
 
+def test_surroundings_go_and_the_face_stays() -> None:
+    white = np.full((FRAME_SIZE, FRAME_SIZE, 3), 255, np.uint8)
+    for level, axis in ((1, 0.55), (4, 0.37)):
+        alone = corrupt(white, BY_NAME["surroundings"], level, key="a")[..., 0]
+        # Half of the edge belongs to the face.
+        assert (alone[104] > 192).mean() == pytest.approx(min(1.0, 2 * axis), abs=0.03)
+    # At the fourth strength from the brows to the chin, and nothing of the corners.
+    assert (alone[45:165, 60:136] == 255).all()
+    assert (alone[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all()
+
+
 def test_jitter_shifts_and_scales_by_its_share() -> None:
     """Of a dot beside another: how far both move, and how far from each other."""
     picture = np.zeros((FRAME_SIZE, FRAME_SIZE, 3), np.uint8)

@@ -17,7 +17,7 @@ from agegender.cli import main
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation import plots
-from agegender.evaluation.corruptions import CORRUPTIONS, Corruption
+from agegender.evaluation.corruptions import CORRUPTIONS, LEVELS, Corruption
 from agegender.evaluation.predictions import read_test_reads
 from agegender.evaluation.robustness import (
     measure_robustness,
@@ -201,7 +201,7 @@ def test_looks_at_the_test_split_are_logged_and_figures_drawn(
     [look] = read_test_reads(run)
     assert look.n == len(dataset.of("test"))
     table = robustness_table(answers)
-    assert len(table) == 46
+    assert len(table) == 1 + len(CORRUPTIONS) * LEVELS
     for measure in ("mae", "accuracy"):
         figure = plots.plot_robustness(table, measure)
         panels = [ax.get_title(loc="left") for ax in figure.axes]
@@ -237,4 +237,4 @@ def test_command_prints_tables_or_json(
     assert "Age MAE, years (n = 4)" in printed
     assert "| Crop jitter | 0.01, 0.02, 0.03, 0.04, 0.05 (" in printed
     assert main(["robustness", "--split", "train", "--limit", "4", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 46
+    assert len(json.loads(capsys.readouterr().out)) == 1 + len(CORRUPTIONS) * LEVELS
