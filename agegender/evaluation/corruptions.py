@@ -184,7 +184,7 @@ CORRUPTIONS = (
     Corruption(
         "surroundings",
         "Surroundings",
-        "half-axis across, share of the side, of the ellipse around which all is grey",
+        "half-axis across of what is left, share of the side",
         (0.55, 0.49, 0.43, 0.37, 0.31),
         _isolate,
     ),

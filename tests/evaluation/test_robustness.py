@@ -204,7 +204,7 @@ def test_looks_at_the_test_split_are_logged_and_figures_drawn(
     assert len(table) == 1 + len(CORRUPTIONS) * LEVELS
     for measure in ("mae", "accuracy"):
         figure = plots.plot_robustness(table, measure)
-        panels = [ax.get_title(loc="left") for ax in figure.axes]
+        panels = [ax.get_title(loc="left") for ax in figure.axes if ax.axison]
         assert panels == [one.title for one in CORRUPTIONS]
         figure.savefig(io.BytesIO(), format="svg")
     with pytest.raises(ValueError, match="'mood'"):
