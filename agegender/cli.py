@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def parse_and_run() -> int:
         given = sys.argv[1:] if argv is None else argv
-        # What the others import takes longer than many a command.
+        # Only that: what the others import takes longer than many a command. Anything else
+        # gets the whole parser, for its help and its errors.
         called = [name for name in given[:1] if name in COMMANDS]
         args = build_parser(called or COMMANDS).parse_args(given)
         return int(args.run(args))

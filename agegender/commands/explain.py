@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from agegender.commands.predict import add_arguments, exit_code, open_predictor, report
+from agegender.commands.predict import add_arguments, exit_code, open_predictor, report, show
 from agegender.prediction.export import explain_photos, write_folder
 from agegender.prediction.sources import iter_pictures
-from agegender.prediction.words import describe
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,10 +35,6 @@ def run(args: argparse.Namespace) -> int:
     _, predictor = open_predictor(args.run_id, args.paths)
     unread: list[str] = []
     explained = explain_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
-    faces = 0
-    for photo in report(write_folder(explained, args.output), unread):
-        for number, face in enumerate(photo.faces, start=1):
-            print(f"{photo.file}, face {number}: {describe(face.prediction)}")
-        faces += len(photo.faces)
+    faces = show(report(write_folder(explained, args.output), unread))
     print(f"{'1 face' if faces == 1 else f'{faces} faces'} explained in {args.output}")
     return exit_code(unread)

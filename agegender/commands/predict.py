@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     unread: list[str] = []
     if args.output is None:
         answers = predict_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
-        _show(report(answers, unread))
+        show(report(answers, unread))
         return exit_code(unread)
     settings = {
         "table": 1,
@@ -102,7 +103,7 @@ def _named_path(text: str) -> Path:
     return Path(text)
 
 
-def open_predictor(run_id: str | None, paths: Sequence[Path]) -> tuple[Run, Predictor | None]:
+def open_predictor(run_id: str | None, paths: Sequence[Path]) -> tuple[Run, Predictor]:
     """Load a run's model and say what its answers are worth.
 
     Args:
@@ -110,13 +111,18 @@ def open_predictor(run_id: str | None, paths: Sequence[Path]) -> tuple[Run, Pred
         paths: Where the pictures are.
 
     Returns:
-        The run and its model; None where no picture can be read, so that a wrong path is
-        told at once: loading takes seconds.
+        The run and its model.
+
+    Raises:
+        InvalidImageError: If nothing is there to answer. Loading takes seconds, which
+            nobody need wait to be told of a mistyped path.
+        AgeGenderError: If the run cannot be used.
     """
+    if not any(os.path.exists(path) for path in paths):
+        missing = ", ".join(map(str, paths))
+        raise InvalidImageError(f"{missing}: there is no such file or folder; check the path.")
     chosen = choose_run(run_id)
-    pictures = iter_pictures(paths)
-    can_read = any(not isinstance(picture.content, InvalidImageError) for picture in pictures)
-    predictor = load_predictor(chosen) if can_read else None
+    predictor = load_predictor(chosen)
     tell_worth(chosen)
     return chosen, predictor
 
@@ -148,11 +154,13 @@ def exit_code(unread: list[str]) -> int:
     return 1 if unread else 0
 
 
-def _show(answers: Iterable[PhotoAnswer]) -> None:
-    """Print the rows of photos as they come."""
+def show(answers: Iterable[PhotoAnswer]) -> int:
+    """Print the rows of photos as they come, and return how many faces there were."""
+    faces = 0
     # Numbers come first: they stay in line below names of any length.
     print(f"{'age':>5}  {'90% sure':>9}  {'gender':<6}  {'confidence':>10}  {'face':>4}  file")
     for answer in answers:
+        faces += len(answer.faces)
         for row in table_rows(answer):
             # Why a photo could not be read is said on stderr.
             notes = "could not be read" if answer.error else row["flags"] or row["reason"]
@@ -167,6 +175,7 @@ def _show(answers: Iterable[PhotoAnswer]) -> None:
                     f"{confidence:>10}  {row['face']:>4}"
                 )
             print(f"{numbers}  {row['file']}" + (f"  ({notes})" if notes else ""))
+    return faces
 
 
 def _tell_state(table: UnfinishedTable) -> None:

@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 from agegender.config import FRAME_SIZE, SEED
-from agegender.prediction.alignment import face_ellipse, warp
+from agegender.model.frame import face_ellipse
+from agegender.prediction.alignment import warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,9 +24,6 @@ points up to 3 pixels away), which these cancel."""
 
 FRAME_LANDMARKS.flags.writeable = False
 
-FACE_CENTRE = (0.49, 0.52)
-"""Of the face in UTKFace's chips, as shares of the frame's side: right, down."""
-
 
 def align_face(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """Cut a face out of a photo, upright and placed as in UTKFace's chips.
@@ -41,32 +38,6 @@ def align_face(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
         the photo's edge repeats the edge.
     """
     return warp(image, fit_similarity(face.landmarks, FRAME_LANDMARKS), FRAME_SIZE)
-
-
-def face_ellipse(
-    side: int,
-    half_axes: tuple[float, float],
-    *,
-    centre: tuple[float, float] = FACE_CENTRE,
-) -> NDArray[np.float32]:
-    """Tell a face from what surrounds it in a frame: hair, clothes, background.
-
-    Args:
-        side: Of the frame, in pixels.
-        half_axes: Of an ellipse around the face, as shares of the side: across, down.
-            (0.37, 0.46) leaves little hair of most faces.
-        centre: Of the ellipse, likewise.
-
-    Returns:
-        1 inside and 0 outside, float32, shape (side, side). The edge is soft, as a hard
-        one would itself say where the face ends.
-    """
-    places = (np.arange(side, dtype=np.float32) + 0.5) / side
-    across, down = (
-        ((places - middle) / half) ** 2 for middle, half in zip(centre, half_axes, strict=True)
-    )
-    distance = np.sqrt(across + down[:, None])
-    return np.asarray(np.clip((1 - distance) / 0.12 + 0.5, 0, 1), np.float32)
 
 
 def fit_similarity(

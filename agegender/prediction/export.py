@@ -69,7 +69,7 @@ class ExplainedPhoto:
 
 
 def explain_photos(
-    predictor: Predictor | None,
+    predictor: Predictor,
     pictures: Iterable[Picture],
     *,
     is_crop: bool = False,
@@ -78,7 +78,7 @@ def explain_photos(
     """Predict and explain every face in any number of photos.
 
     Args:
-        predictor: The model; none is needed where no picture can be read.
+        predictor: The model.
         pictures: What `iter_pictures` yields; one at a time is in memory.
         is_crop: As for `predict_photo`; there is then no `photo.jpg`.
         opacity: Cover where a map is strongest, from 0 to 1.
@@ -90,7 +90,6 @@ def explain_photos(
         if isinstance(content, InvalidImageError):
             yield ExplainedPhoto(PhotoAnswer(name, error=str(content)), iter(()))
             continue
-        assert predictor is not None, f"{name} can be read"
         answer = PhotoAnswer(name, predict_photo(predictor, content, is_crop=is_crop))
         yield explain_photo(predictor, answer, None if is_crop else content, opacity=opacity)
 

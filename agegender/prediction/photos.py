@@ -92,7 +92,7 @@ def predict_photo(
 
 
 def predict_photos(
-    predictor: Predictor | None,
+    predictor: Predictor,
     pictures: Iterable[Picture],
     *,
     is_crop: bool = False,
@@ -103,7 +103,7 @@ def predict_photos(
     small pictures take no longer than need be.
 
     Args:
-        predictor: The model; none is needed where no picture can be read.
+        predictor: The model.
         pictures: What `iter_pictures` yields; taken as needed. One photo is in
             memory at a time, and the crops of those that wait.
         is_crop: As for `predict_photo`.
@@ -142,11 +142,11 @@ def _find(image: NDArray[np.uint8], is_crop: bool) -> list[_Found]:
 
 
 def _answer_all(
-    predictor: Predictor | None, waiting: list[tuple[str, list[_Found] | str]]
+    predictor: Predictor, waiting: list[tuple[str, list[_Found] | str]]
 ) -> Iterator[PhotoAnswer]:
     """Predict for all faces that wait, and hand them back to their photos."""
     crops = (one.crop for _, found in waiting if not isinstance(found, str) for one in found)
-    predictions = iter(() if predictor is None else predictor.predict(crops))
+    predictions = iter(predictor.predict(crops))
     for name, found in waiting:
         if isinstance(found, str):
             yield PhotoAnswer(name, error=found)

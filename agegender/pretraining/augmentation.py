@@ -1,7 +1,7 @@
 """Random changes to a face that make a backbone ready for real photos.
 
 UTKFace's chips are clean and upright; photos are tilted, blurred, dark, grey,
-compressed or partly covered, and their hair need not be what most of a gender wear.
+compressed or partly covered, and hair is no sign of gender to rely on.
 Every change is drawn from the generator that is passed in, so that an interrupted
 training goes on with the same pictures.
 """
@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from agegender.prediction.alignment import FACE_CENTRE, face_ellipse
+from agegender.model.frame import FACE_CENTRE, face_ellipse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 HALF_AXES = ((0.33, 0.42), (0.42, 0.52))
-"""Smallest and largest of the ellipse that holds the face, across and down, as shares of the
-frame's side."""
+"""Of the ellipse that holds the face: least and most across, least and most down, as shares of
+the frame's side."""
 
-PLAIN = 0.2
-"""Share of the changed surroundings that are one colour instead of another face's."""
+PLAIN_SHARE = 0.2
+"""Of the changed surroundings, those that are one colour instead of another face's."""
 
 
 def augment(
@@ -43,9 +43,9 @@ def augment(
             would give.
         size: Side of the result, in pixels.
         rng: Source of all chance.
-        strength: Scales how far and how often everything but the mirror image
-            is changed, 1 as photos differ. Early epochs learn faster from mild changes; many
-            epochs need stronger ones.
+        strength: Scales how far and how often everything but the mirror image and the
+            surroundings is changed, 1 as photos differ. Early epochs learn faster from
+            mild changes; many epochs need stronger ones.
         surroundings: Frame of another face, of the same shape, whose hair, clothes and
             background take the place of this one's; None to leave them.
 
@@ -72,14 +72,14 @@ def _surround(
     frame: NDArray[np.uint8], surroundings: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Lay the face of one frame over another frame, or over one colour."""
-    if rng.random() < PLAIN:
+    if rng.random() < PLAIN_SHARE:
         surroundings = np.empty_like(frame)
         surroundings[:] = rng.integers(0, 256, 3)
     elif rng.random() < 0.5:
         surroundings = np.ascontiguousarray(surroundings[:, ::-1])
-    right, down = (place + rng.uniform(-0.02, 0.02) for place in FACE_CENTRE)
-    across, along = (float(rng.uniform(*half_axis)) for half_axis in HALF_AXES)
-    face = face_ellipse(frame.shape[0], (across, along), centre=(right, down))
+    left, top = (place + rng.uniform(-0.02, 0.02) for place in FACE_CENTRE)
+    across, down = (float(rng.uniform(*half_axis)) for half_axis in HALF_AXES)
+    face = face_ellipse(frame.shape[0], (across, down), centre=(left, top))
     return np.asarray(cv2.blendLinear(frame, surroundings, face, 1 - face), np.uint8)
 
 

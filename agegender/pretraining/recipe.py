@@ -30,7 +30,8 @@ class Stage:
             The ages that a face's two get are drawn together
             (`network.disagreement`).
         surroundings: Share of the pictures in which a face gets the hair, clothes and
-            background of another of the step, so that its own are not what tells.
+            background of a random face of the step, or one colour, so that the network
+            cannot rely on its own (`augmentation.augment`).
 
     Raises:
         ValueError: If a step cannot hold whole pairs of views, or `surroundings` is no share.

@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from agegender.cli import COMMANDS, main
 from agegender.config import PROJECT_DIR
 
 
@@ -24,4 +28,15 @@ def test_a_wrong_path_is_told_before_anything_slow_is_imported(tmp_path: Path) -
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "1 []"
-    assert "missing.png: there is no such file" in done.stderr
+    assert "missing.png: there is no such file or folder" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--nonsense", "predict"], ["predictt"], []])
+def test_whatever_is_no_command_shows_them_all(arguments: list[str], capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    shown = "".join(capsys.readouterr())
+    if "--help" in arguments or "predictt" in arguments:
+        assert all(command in shown for command in COMMANDS)
+    else:
+        assert "python -m agegender" in shown

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agegender.pretraining.augmentation import PLAIN, augment
+from agegender.pretraining.augmentation import PLAIN_SHARE, augment
 
 
 def gradient(side: int = 64) -> np.ndarray:
@@ -61,7 +61,7 @@ def test_no_strength_leaves_only_the_mirror() -> None:
 def test_surroundings_are_anothers_or_of_one_colour_and_the_face_stays() -> None:
     face, other = np.full((64, 64, 3), 40, np.uint8), gradient()
     before = other.copy()
-    plain = 0
+    plain = mirrored = 0
     for seed in range(200):
         picture = augment(
             face, 64, np.random.default_rng(seed), strength=0.0, surroundings=other
@@ -70,6 +70,8 @@ def test_surroundings_are_anothers_or_of_one_colour_and_the_face_stays() -> None
         sides = picture[-1, [0, -1], 0]
         one_colour = np.abs(picture[-1, 0] - picture[-1, -1]).max() <= 1
         plain += one_colour
+        mirrored += not one_colour and sides[0] > sides[1]
         assert one_colour or np.abs(np.sort(sides) - [0, 255]).max() <= 8
-    assert abs(plain / 200 - PLAIN) < 0.1
+    assert abs(plain / 200 - PLAIN_SHARE) < 0.1
+    assert 50 < mirrored < 110
     assert np.array_equal(other, before)

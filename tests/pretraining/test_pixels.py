@@ -53,8 +53,8 @@ def test_two_views_are_the_same_faces_in_the_same_order_changed_differently() ->
     assert sorted(ages) == samples["age"].tolist()
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (1.0, 1)])
-def test_a_share_of_the_faces_is_laid_over_others_of_the_step(share: float, expected: int) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_faces_is_laid_over_others_of_the_step(share: float) -> None:
     samples = pd.DataFrame({"source": ["utkface"] * 64, "age": 30.0, "gender": 0, "race": -1})
     stage = Stage(32, 1, ("utkface",), 1e-3, 1e-4, 64, augmentation=0.0, surroundings=share)
     [epoch] = plan_epochs(Recipe((stage,)), samples["source"])
@@ -65,7 +65,7 @@ def test_a_share_of_the_faces_is_laid_over_others_of_the_step(share: float, expe
     [(images, _, _)] = batches(samples, pixels, epoch, seed=1)
     changed = images[:, 0, 0, 0] != images[:, 16, 16, 0]
     # One in 64 is its own other.
-    assert abs(changed.mean() - expected) < 0.1
+    assert abs(changed.mean() - share) < 0.15
     assert sorted(images[:, 16, 16, 0]) == list(range(64))
 
 
