@@ -75,9 +75,9 @@ NO_INTERVALS = (
 )
 
 MAPS_TESTED = (
-    "In a test of the shipped weights, the age map told what the answer rests on no better than a "
-    "random map did; the gender map did better than a map of the middle of the face "
-    "(docs/model-card.md, Heatmaps)."
+    "In a test of the shipped weights (not of your own runs), the age map told what the answer "
+    "rests on no better than a random map did; the gender map did better (docs/model-card.md, "
+    "Heatmaps)."
 )
 
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
