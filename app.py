@@ -6,7 +6,6 @@ import streamlit as st
 
 from pages import shared
 
-page = shared.navigation()
-st.set_page_config(f"{page.title} - agegender", page_icon=str(shared.MARK), layout="wide")
+st.set_page_config(page_title="agegender", page_icon=str(shared.MARK), layout="wide")
 st.logo(str(shared.LOGO), icon_image=str(shared.MARK), size="large")
-shared.run(page)
+shared.run(shared.navigation())

@@ -38,16 +38,6 @@ def test_home_without_anything_leads_to_the_dataset(open_page: OpenPage) -> None
     assert at.title[0].value == "Dataset"
 
 
-def test_every_page_has_a_title_of_its_own_in_the_browser(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    titles: list[str] = []
-    monkeypatch.setattr("streamlit.set_page_config", lambda title, **_: titles.append(title))
-    open_page("home")
-    open_page("training")
-    assert titles == ["Home - agegender", "Home - agegender", "Training - agegender"]
-
-
 def test_home_with_faces_leads_to_training(open_page: OpenPage, demo_faces: Path) -> None:
     at = open_page("home")
     assert "Demo faces" in text_of(at)
