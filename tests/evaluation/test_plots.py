@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from agegender.evaluation import plots
 from agegender.evaluation.metrics import compute_metrics
+from agegender.evaluation.plots.style import percent_ticks
 
 MakePredictions = Callable[..., pd.DataFrame]
 
@@ -109,3 +110,13 @@ def test_cards_show_truth_and_answer() -> None:
     assert titles.count("age") == 4
     with pytest.raises(ValueError, match="no faces"):
         plots.plot_cards([], title="Faces")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.86, 0.96), (0.0, 1.0), (0.45, 1.0)])
+def test_ticks_in_percent_are_where_they_say(low: float, high: float) -> None:
+    axes = Figure(figsize=(3.2, 1.6)).subplots()
+    axes.set_ylim(low, high)
+    percent_ticks(axes.yaxis)
+    places = axes.yaxis.get_majorticklocs()
+    written = axes.yaxis.get_major_formatter().format_ticks(places)
+    assert [float(text.rstrip("%")) for text in written] == pytest.approx(100 * places)

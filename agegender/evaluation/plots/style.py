@@ -84,7 +84,8 @@ def title_above(figure: Figure, text: str) -> None:
 
 def percent_ticks(axis: Any) -> None:
     """Write an axis of shares in percent."""
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    # With as many decimals as tell the ticks apart: 92.5% is not 92%.
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
 def count_ticks(axis: Any) -> None:
