@@ -127,8 +127,9 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
     # matplotlib takes a moment, which the other pages need not wait for.
     from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
     from agegender.prediction.export import png_bytes
-    from agegender.prediction.quality import FLAGS, UNFAMILIAR
+    from agegender.prediction.quality import UNFAMILIAR
     from agegender.prediction.words import confidence_words
+    from pages.prediction_faces import show_flag
 
     answer, maps, view = explain(run.folder, run.changed_ns, rgb)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -149,7 +150,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         st.image(view, width="stretch", alt=f"The square of {name} that the model saw")
         st.caption(truth or name)
         if answer.unfamiliar:
-            st.caption(f":orange[:material/warning:] {FLAGS[UNFAMILIAR]}")
+            show_flag(UNFAMILIAR)
     with age_place:
         st.markdown(f"**Age: {answer.age:.0f} years**")
         st.image(age_map, width="stretch", alt="Heatmap of the age head")
@@ -162,7 +163,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
             st.caption(f"The brighter, the more it speaks for {gender}.")
         else:
             st.caption(f"Nothing in this face speaks for {gender}.")
-    st.caption(shared.MAPS_TESTED)
+    st.caption(shared.MAPS_CAUTION)
     stem = Path(name).stem
     with st.container(horizontal=True):
         for label, picture, suffix in (

@@ -112,7 +112,7 @@ def show_cards(
     from agegender.explanation.overlay import overlay_heatmap
 
     if view in _READINGS:
-        st.caption(f"{_READINGS[view]} {shared.MAPS_TESTED}")
+        st.caption(f"{_READINGS[view]} {shared.MAPS_CAUTION}")
     with st.container(horizontal=True):
         for number, answer in enumerate(answers[:CARDS_SHOWN]):
             face = predictor.display_face(answer.crop)
@@ -141,7 +141,12 @@ def _show_answer(answer: FaceAnswer, number: int, unsure_below: float) -> None:
         prediction.confidence, text=gender_words(prediction, unsure_below=unsure_below).capitalize()
     )
     for flag in answer.flags:
-        st.caption(f":orange[:material/warning:] {FLAGS[flag]}")
+        show_flag(flag)
+
+
+def show_flag(flag: str) -> None:
+    """Say what makes an answer less sure: one of `quality.FLAGS`."""
+    st.caption(f":orange[:material/warning:] {FLAGS[flag]}")
 
 
 def _heatmap(answer: FaceAnswer, explanation: Explanation, view: str) -> NDArray[np.float32]:

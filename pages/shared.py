@@ -74,10 +74,9 @@ NO_INTERVALS = (
     "Train a new run on more faces."
 )
 
-MAPS_TESTED = (
-    "In a test of the shipped weights (not of your own runs), the age map told what the answer "
-    "rests on no better than a random map did; the gender map did better (docs/model-card.md, "
-    "Heatmaps)."
+MAPS_CAUTION = (
+    "A map need not show what the answer rests on. The Grad-CAM page tests how well a model's maps "
+    "do; what came out for the shipped model is in docs/model-card.md, Heatmaps."
 )
 
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."

@@ -234,6 +234,7 @@ def _change(
         row = int(rows[number])
         rng = np.random.default_rng((seed, epoch.number, row, number // faces))
         surroundings = None
+        # No chance is drawn where none is asked for, so that older recipes go on as they were.
         if stage.surroundings and rng.random() < stage.surroundings:
             surroundings = pixels[rng.choice(rows)]
         images[number] = augment(

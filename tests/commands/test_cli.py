@@ -31,12 +31,9 @@ def test_a_wrong_path_is_told_before_anything_slow_is_imported(tmp_path: Path) -
     assert "missing.png: there is no such file or folder" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--nonsense", "predict"], ["predictt"], []])
+@pytest.mark.parametrize("arguments", [["--help"], ["predictt"]])
 def test_whatever_is_no_command_shows_them_all(arguments: list[str], capsys: Any) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
     shown = "".join(capsys.readouterr())
-    if "--help" in arguments or "predictt" in arguments:
-        assert all(command in shown for command in COMMANDS)
-    else:
-        assert "python -m agegender" in shown
+    assert all(command in shown for command in COMMANDS)
