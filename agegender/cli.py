@@ -28,6 +28,7 @@ COMMANDS = (
     "architecture",
     "pretrain",
     "ship",
+    "publish",
 )
 """Modules of `agegender.commands`, in the order of the help text."""
 

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, RACE_NAMES, workspace_dir
+from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset
 from agegender.dataset.split import is_copy
 from agegender.evaluation import charts, tables
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
-from agegender.evaluation.metrics import CS_YEARS, Floors, compute_metrics, training_floors
+from agegender.evaluation.metrics import Floors, compute_metrics, training_floors
 from agegender.evaluation.predictions import (
     TRAIN_NOTE,
     predict_faces,
@@ -34,14 +34,13 @@ from agegender.training.features import count_missing
 from agegender.training.runs import Run
 from pages import shared
 from pages.evaluation_fairness import find_fairness, show_crossings, show_gates
+from pages.evaluation_figures import show_figures, show_groups, show_published
 from pages.evaluation_photos import show_photos
 from pages.evaluation_uncertainty import show_uncertainty
 
 SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
 
 PICTURES_SHOWN = 12
-
-GROUPINGS = ("band", "decade", "race", "gender")
 
 
 def choose_faces(dataset: Dataset) -> tuple[str, int | None]:
@@ -134,67 +133,6 @@ def figures_of(
     return compute_metrics(_predictions, floors=floors, constant=constant)
 
 
-def show_figures(metrics: dict[str, Any]) -> None:
-    """Show the main figures, each beside what no skill would give."""
-    age, gender = metrics["age"], metrics["gender"]
-    gender_low, gender_high = gender["accuracy_ci95"]
-    tiles = (
-        (
-            "Age MAE",
-            shared.years(age["mae"]),
-            f"no skill: {shared.years(age['floor_mae'])}",
-            f"Mean absolute error, 95% interval {tables.year_range(age['mae_ci95'])} years, "
-            f"standard deviation {shared.years(age['mae_std'])}. "
-            f"No skill: always {age['floor_age']:.0f}.",
-        ),
-        (
-            "Median error",
-            shared.years(age["median_error"]),
-            "half are closer",
-            "Half of the faces are off by less.",
-        ),
-        (
-            "Bias",
-            f"{age['bias']:+.1f} years",
-            f"too {'old' if age['bias'] > 0 else 'young'}" if abs(age["bias"]) >= 0.05 else "none",
-            "Mean of predicted minus true age: below zero, the answers are too young.",
-        ),
-        (
-            f"Within {CS_YEARS} years",
-            shared.percent(age["cs5"]),
-            f"CS@{CS_YEARS}",
-            f"Share of faces whose age is off by at most {CS_YEARS} years.",
-        ),
-        (
-            "Gender",
-            shared.percent(gender["accuracy"]),
-            f"no skill: {shared.percent(gender['floor_accuracy'])}",
-            f"Share that is right, 95% interval {shared.percent(gender_low)} to "
-            f"{shared.percent(gender_high)}. "
-            f"No skill: always {gender['floor_gender']}.",
-        ),
-        (
-            "Adults' gender",
-            tables.percent(gender["adult_accuracy"]),
-            f"n = {gender['adult_n']:,}",
-            f"Accuracy from {ADULT_AGE_YEARS} years on: faces of children tell little.",
-        ),
-    )
-    # Six beside each other would have no room for "+20.6 years".
-    for row in (tiles[:3], tiles[3:]):
-        for column, (label, value, below, help_text) in zip(st.columns(3), row, strict=True):
-            column.metric(
-                label,
-                value,
-                below,
-                delta_color="off",
-                delta_arrow="off",
-                help=help_text,
-                border=True,
-            )
-    st.caption(f"n = {metrics['n']:,} faces.")
-
-
 def show_age(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
     """Show everything about the age answers."""
     left, right = st.columns(2, gap="medium")
@@ -223,30 +161,6 @@ def show_gender(predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
     area = metrics["gender"]["auc"]
     known = "unknown (one gender only)" if area is None else f"{area:.3f}"
     st.caption(f"Area under the ROC curve: {known}.")
-
-
-def show_groups(metrics: dict[str, Any]) -> None:
-    """Show the figures of every group as tables."""
-    by = st.segmented_control(
-        "Group by", GROUPINGS, default="band", required=True,
-        format_func=GROUP_TITLES.__getitem__,
-    )  # fmt: skip
-    st.markdown("**Ages**, in years")
-    st.dataframe(tables.age_breakdown(metrics, by), hide_index=True)
-    st.markdown("**Genders**")
-    st.dataframe(tables.gender_breakdown(metrics, by), hide_index=True)
-    gap = metrics["gender"]["race_gap"]
-    if gap is not None:
-        low, high = gap["gap_ci95"]
-        st.markdown(
-            f"Largest gap in gender accuracy between race groups: **{100 * gap['gap']:.1f} "
-            f"points** ({100 * low:.1f} to {100 * high:.1f}), {gap['best']} against "
-            f"{gap['worst']}."
-        )
-    st.caption(
-        "Small groups say little. The interval of the gap allows for its two groups having been "
-        "picked."
-    )
 
 
 def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
@@ -323,8 +237,9 @@ def zipped(folder: Path) -> bytes:
 
 shared.header("Evaluation", "How far off the model is, for whom, and beside no skill at all.")
 chosen_run = shared.need_run()
-faces = shared.need_dataset()
 shared.skill_note(chosen_run)
+show_published(chosen_run, expanded=shared.chosen_folder() is None)
+faces = shared.need_dataset()
 shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces)
 # One element, with or without progress in it: tabs that moved would go back to the first.
@@ -371,7 +286,7 @@ with sure:
     show_uncertainty(answers, figures, chosen_split)
 fairness = find_fairness(answers_key, answers, chosen_run, faces)
 with groups:
-    show_groups(figures)
+    show_groups(figures, key="groups")
     show_crossings(fairness)
 with gates:
     show_gates(answers, fairness, faces)

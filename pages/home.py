@@ -90,12 +90,20 @@ def show_runs_card() -> bool:
 def show_model_card() -> bool:
     """Tell which model answers; return whether there is one."""
     st.subheader(":material/face: Model", anchor=False)
+    from agegender.evaluation.published import read_published
+
     runs = shared.usable_runs()
     if not runs:
         st.markdown("None yet. It comes out of a training.")
         return False
     run = runs[0]
     st.markdown(f"{shared.run_label(run)}.")
+    if (published := read_published(run)) is not None:
+        st.markdown(
+            f"**{shared.years(published['age']['mae'])}** off on average, and right about gender "
+            f"in **{shared.percent(published['gender']['accuracy'])}**, on {published['n']:,} "
+            "test faces."
+        )
     if not run.weights().has_skill:
         st.badge(
             "Random backbone: answers mean nothing",

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agegender.config import SHIPPED_DIR
+from agegender.config import PROJECT_DIR, SHIPPED_DIR
 from agegender.dataset.split import draw_split
 from agegender.dataset.utkface import parse_name
 from agegender.errors import DatasetError
+from agegender.evaluation.published import read_published
+from agegender.evaluation.tables import headline_table, markdown
 from agegender.images import read_image
 from agegender.model.tensors import read_tensors
 from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights
@@ -68,6 +70,14 @@ def test_the_shipped_run_is_finished_and_offered() -> None:
     """It is as old as its weights: a state that this version cannot read is called damaged."""
     assert default_run().state.status == "finished"
     assert usable_runs()[0].is_shipped
+
+
+def test_published_figures_are_of_these_weights_and_those_of_the_readme() -> None:
+    published = read_published(default_run())
+    assert published is not None
+    assert find_weights("shipped").sha256 in published["about"]["Backbone weights"]
+    readme = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+    assert markdown(headline_table(published)) in readme
 
 
 @pytest.mark.slow

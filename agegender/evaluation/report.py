@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import platform
@@ -18,7 +19,12 @@ from agegender.evaluation.fairness import compute_fairness, fairness_tables, val
 from agegender.evaluation.html import render_report
 from agegender.evaluation.metrics import compute_metrics, training_floors
 from agegender.evaluation.photos import answer_photos, photo_metrics
-from agegender.evaluation.predictions import TRAIN_NOTE, predict_faces, read_test_reads
+from agegender.evaluation.predictions import (
+    TRAIN_NOTE,
+    model_key,
+    predict_faces,
+    read_test_reads,
+)
 from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
@@ -167,7 +173,12 @@ def _write_files(folder: Path, evaluation: Evaluation) -> None:
     (folder / PAGE_FILE).write_text(page, encoding="utf-8")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in files]
-    write_json(folder / RECORD_FILE, {"about": about, "files": names})
+    measured = {
+        "model": hashlib.sha256(model_key(evaluation.run)).hexdigest(),
+        "split": evaluation.split,
+        "limit": evaluation.limit,
+    }
+    write_json(folder / RECORD_FILE, {"about": about, **measured, "files": names})
 
 
 def _save(figure: Figure, folder: Path, name: str) -> str:

@@ -16,8 +16,10 @@ from agegender.dataset.dataset import Dataset
 from agegender.evaluation import report
 from agegender.evaluation.crossings import NO_GAPS
 from agegender.evaluation.predictions import read_test_reads
+from agegender.evaluation.published import read_published
 from agegender.prediction.predictor import Prediction
 from agegender.training.run import Run
+from agegender.training.runs import default_run
 from tests.pages.conftest import text_of
 
 OpenPage = Callable[[str], AppTest]
@@ -29,6 +31,20 @@ def test_evaluation_without_a_model_leads_to_training(
     at = open_page("evaluation")
     assert "no trained model yet" in text_of(at)
     assert not at.metric
+
+
+@pytest.mark.shipped
+def test_without_faces_the_shipped_model_shows_what_it_reached(open_page: OpenPage) -> None:
+    published = read_published(default_run())
+    assert published is not None
+    at = open_page("evaluation")
+    [figures] = at.expander
+    assert figures.proto.expanded
+    tiles = {metric.label: metric.value for metric in figures.metric}
+    assert tiles["Age MAE"] == f"{published['age']['mae']:.1f} years"
+    at.segmented_control(key="published_groups").set_value("race").run()
+    assert [frame.value.columns[0] for frame in at.dataframe] == ["Race group"] * 2
+    assert "There are no faces yet" in text_of(at)
 
 
 def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(

@@ -1,0 +1,78 @@
+"""The shipped run's figures on test faces, which travel with it.
+
+They tell how good it is where there are no faces to measure it on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agegender.errors import RunError
+from agegender.storage import write_json
+
+if TYPE_CHECKING:
+    from agegender.training.run import Run
+
+PUBLISHED_FILE = "test.json"
+"""Beside the run's heads; `ship` replaces the folder, so that no older model's stay."""
+
+_KEPT = ("n", "age", "gender", "uncertainty")
+
+
+def publish(report: Path, run: Run) -> Path:
+    """Keep the figures of a report with the run that it is of.
+
+    Args:
+        report: What `report.write_report` wrote about all test faces.
+        run: The run.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: If the folder is no such report.
+        ModelNotFoundError, InvalidModelError: If the run has no model.
+        StorageError: If the disk refuses.
+    """
+    # Drawing takes seconds to import, which whoever reads need not wait for.
+    from agegender.evaluation.predictions import model_key
+    from agegender.evaluation.report import METRICS_FILE, RECORD_FILE
+
+    try:
+        record = json.loads((report / RECORD_FILE).read_text(encoding="utf-8"))
+        metrics = json.loads((report / METRICS_FILE).read_text(encoding="utf-8"))
+        measured = (record["model"], record["split"], record["limit"])
+        figures = {"about": record["about"], **{name: metrics[name] for name in _KEPT}}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{report} is not a report ({error}); `python generate_results.py` writes one."
+        ) from error
+    if measured != (hashlib.sha256(model_key(run)).hexdigest(), "test", None):
+        raise RunError(
+            f"{report} is not of run {run.id} as it is now, on all test faces; write it with "
+            f"`python generate_results.py --run {run.id} --split test`."
+        )
+    file = run.folder / PUBLISHED_FILE
+    write_json(file, figures)
+    return file
+
+
+def read_published(run: Run) -> dict[str, Any] | None:
+    """Return what `publish` kept.
+
+    Args:
+        run: Any run.
+
+    Returns:
+        `n`, `age`, `gender` and `uncertainty` of `metrics.compute_metrics`, and `about`,
+        which says how the figures came about (`report.write_report`); None if nothing was
+        published.
+    """
+    file = run.folder / PUBLISHED_FILE
+    if not file.exists():
+        return None
+    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return figures
