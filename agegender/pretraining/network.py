@@ -11,7 +11,8 @@ The heads are thrown away afterwards.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,9 @@ def build_network(recipe: Recipe) -> Any:
             )
     for layer in backbone.layers:
         layer.trainable = not layer.name.startswith(recipe.frozen)
+        if recipe.average_momentum and isinstance(layer, keras.layers.BatchNormalization):
+            # The optimizer averages what is trained; the statistics go with it.
+            layer.momentum = recipe.average_momentum
     heads = {"age": AGE_CLASSES, "gender": len(GENDER_NAMES), "race": len(RACE_NAMES)}
     features = keras.layers.Dropout(recipe.dropout, dtype="float32")(backbone.output)
     outputs = {
@@ -223,7 +227,13 @@ def unsteadiness(_: Any, y_pred: Any) -> Any:
 
 
 def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]) -> None:
-    """Attach the optimizer, its learning rates and the losses."""
+    """Attach the optimizer, its learning rates and the losses.
+
+    Args:
+        network: What `build_network` gave.
+        recipe: The same recipe.
+        knots: Learning rates by step (`recipe.learning_rate_knots`).
+    """
     import keras
 
     class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -237,12 +247,37 @@ def compile_network(network: Any, recipe: Recipe, knots: list[tuple[int, float]]
                 rate = ops.where(step < end, low + part * (high - low), rate)
             return rate
 
+    averages = {"use_ema": True, "ema_momentum": recipe.average_momentum}
     network.compile(
-        keras.optimizers.AdamW(PiecewiseLinear(), weight_decay=recipe.weight_decay),
+        keras.optimizers.AdamW(
+            PiecewiseLinear(),
+            weight_decay=recipe.weight_decay,
+            **(averages if recipe.average_momentum else {}),
+        ),
         **loss_of_outputs(recipe),
         # JAX computes step by step without; TensorFlow is compiled either way.
         jit_compile=keras.config.backend() == "jax",
     )
+
+
+@contextmanager
+def averaged(network: Any) -> Iterator[None]:
+    """Give a network the running average of its weights for a while, if it keeps one.
+
+    The average of the last steps' weights is better than the last (Izmailov et al.,
+    "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018).
+
+    Args:
+        network: What `compile_network` was given, with a step done.
+    """
+    trained = network.trainable_variables
+    own = [variable.numpy() for variable in trained] if network.optimizer.use_ema else []
+    network.optimizer.finalize_variable_values(trained)
+    try:
+        yield
+    finally:
+        for variable, values in zip(trained, own, strict=False):
+            variable.assign(values)
 
 
 def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:

@@ -24,7 +24,12 @@ from filelock import FileLock, Timeout
 from agegender.config import ADULT_AGE_YEARS, workspace_dir
 from agegender.errors import RunError
 from agegender.model.answer import answered_gender, probability_of_female
-from agegender.pretraining.network import AGE_CLASSES, build_network, compile_network
+from agegender.pretraining.network import (
+    AGE_CLASSES,
+    averaged,
+    build_network,
+    compile_network,
+)
 from agegender.pretraining.pixels import Workers, augmenting, batches, frame_side, load_pixels
 from agegender.pretraining.recipe import Recipe, learning_rate_knots, plan_epochs
 from agegender.pretraining.start import start_from
@@ -253,9 +258,7 @@ def _train(
     network = build_network(recipe)
     compile_network(network, recipe, learning_rate_knots(recipe, epochs))
     if pretraining.checkpoint.exists():
-        # Only a built optimizer gets its counter and moments back.
-        network.optimizer.build(network.trainable_variables)
-        network.load_weights(pretraining.checkpoint)
+        load_checkpoint(network, pretraining.checkpoint)
     elif pretraining.start_file.exists():
         stage = epochs[0].stage
         side = frame_side(stage.size, recipe.crop)
@@ -302,12 +305,14 @@ def _train(
             if stopping:
                 return False
         held_out = load_pixels(validation, side, pretraining.folder / f"validation-{side}.npy")
+        with averaged(network):
+            figures = evaluate_network(network, validation, held_out, size)
         row = {
             "epoch": epoch.number + 1,
             "size": size,
             # After a kill, these are of what was done since.
             "loss": float(np.mean(losses)),
-            **evaluate_network(network, validation, held_out, size),
+            **figures,
             "seconds": time.monotonic() - began,
         }
         # The row comes first: a kill between the two repeats an epoch's end
@@ -338,3 +343,15 @@ def save_checkpoint(network: Any, path: Path) -> None:
     """
     with replacing(path) as part:
         network.save_weights(part)
+
+
+def load_checkpoint(network: Any, path: Path) -> None:
+    """Read what `save_checkpoint` wrote.
+
+    Args:
+        network: What `network.compile_network` was given.
+        path: The file.
+    """
+    # Only a built optimizer gets its counter, moments and averages back.
+    network.optimizer.build(network.trainable_variables)
+    network.load_weights(path)

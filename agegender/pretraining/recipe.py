@@ -76,12 +76,14 @@ class Recipe:
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
         dropout: Share of the features that the heads do not see in a step.
+        average_momentum: Share of the running average of the weights that a step keeps; 0
+            for none. Measured and shipped is the average then (`network.averaged`).
         frozen: Beginnings of the names of layers that keep the weights that they
             start with; for pretrainings that go on from a set of weights.
         seed: Of all chance.
 
     Raises:
-        ValueError: If `frozen` or `dropout` is something else.
+        ValueError: If `frozen`, `dropout` or `average_momentum` is something else.
     """
 
     stages: tuple[Stage, ...]
@@ -95,6 +97,7 @@ class Recipe:
     gender_weight: float = 2.0
     race_weight: float = 0.5
     dropout: float = 0.0
+    average_momentum: float = 0.0
     frozen: tuple[str, ...] = ()
     seed: int = SEED
 
@@ -107,6 +110,10 @@ class Recipe:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}, but must be at least 0 and below 1")
+        if not 0 <= self.average_momentum < 1:
+            raise ValueError(
+                f"average_momentum is {self.average_momentum}, but must be at least 0 and below 1"
+            )
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:

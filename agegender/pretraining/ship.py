@@ -20,7 +20,8 @@ from agegender.model.preprocessing import InputSpec
 from agegender.model.tensors import read_metadata, save_weights
 from agegender.model.weights import SHIPPED, SHIPPED_FILE
 from agegender.pretraining.averaging import average_with, estimate_statistics
-from agegender.pretraining.network import build_network
+from agegender.pretraining.network import averaged, build_network, compile_network
+from agegender.pretraining.pretrain import load_checkpoint
 from agegender.pretraining.recipe import plan_epochs
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
@@ -178,7 +179,7 @@ def _train_faces(pretraining: Pretraining) -> pd.DataFrame:
 
 
 def trained_backbone(pretraining: Pretraining) -> Any:
-    """Build the backbone at the serving size with a pretraining's weights.
+    """Build the backbone at the serving size with a pretraining's weights, or their average.
 
     Args:
         pretraining: With a checkpoint.
@@ -187,12 +188,15 @@ def trained_backbone(pretraining: Pretraining) -> Any:
         The `keras.Model` that `architecture.build_backbone` describes, float32.
     """
     network = build_network(pretraining.recipe)
-    network.load_weights(pretraining.checkpoint)
+    # Whatever the rates: nothing is trained.
+    compile_network(network, pretraining.recipe, [(0, 0.0)])
+    load_checkpoint(network, pretraining.checkpoint)
     with float32_policy():
         backbone = build_backbone(_stages(pretraining)[-1].size)
     trained = {variable.path: variable for variable in network.variables}
-    for variable in backbone.variables:
-        variable.assign(trained[variable.path])
+    with averaged(network):
+        for variable in backbone.variables:
+            variable.assign(trained[variable.path])
     return backbone
 
 

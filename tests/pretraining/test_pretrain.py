@@ -20,11 +20,12 @@ from agegender.errors import InvalidModelError, RunError, StorageError
 from agegender.model.architecture import FEATURES_LAYER
 from agegender.model.tensors import read_tensors, save_tensors, save_weights
 from agegender.pretraining import pretrain as module
-from agegender.pretraining.network import build_network
+from agegender.pretraining.network import averaged, build_network, compile_network
 from agegender.pretraining.pixels import batches, load_pixels
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining, pretrain
 from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
 from agegender.pretraining.samples import Samples
+from agegender.pretraining.ship import trained_backbone
 from agegender.pretraining.start import start_from
 
 RECIPE = Recipe((Stage(32, 2, ("utkface", "extra"), 1e-3, 1e-4, 8),), crop=1.0, warmup_steps=2)
@@ -126,6 +127,43 @@ def test_a_stopped_pretraining_goes_on_where_it_was(
     assert metrics["epoch"].tolist() == [1, 2]
     assert metrics["loss"].gt(0).all()
     assert metrics["age_mae"].between(0, 100).all()
+
+
+@pytest.mark.usefixtures("small_network")
+def test_the_average_of_the_weights_is_measured_kept_and_shipped(
+    pretraining: Pretraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(RECIPE, average_momentum=0.5)
+    pretraining.recipe_file.write_text(recipe.to_json())
+    seen: list[list[np.ndarray]] = []
+
+    def look(network: Any, *_: Any) -> dict[str, float]:
+        seen.append([np.asarray(variable).copy() for variable in network.trainable_variables])
+        return {"age_mae": 1.0}
+
+    monkeypatch.setattr(module, "evaluate_network", look)
+    # Stopped and resumed on the way: the average goes on as well.
+    assert not pretrain(pretraining, should_stop=lambda: True)
+    assert pretrain(pretraining)
+    network = build_network(recipe)
+    compile_network(network, recipe, [(0, 0.0)])
+    module.load_checkpoint(network, pretraining.checkpoint)
+    last = [np.asarray(variable).copy() for variable in network.trainable_variables]
+    with averaged(network):
+        average = [np.asarray(variable).copy() for variable in network.trainable_variables]
+    for own, mean, measured in zip(last, average, seen[-1], strict=True):
+        assert np.array_equal(mean, measured)
+        assert not np.array_equal(own, mean)
+    for variable, own in zip(network.trainable_variables, last, strict=True):
+        assert np.array_equal(np.asarray(variable), own)
+    normalization = network.get_layer("conv1_bn")
+    assert normalization.momentum == recipe.average_momentum
+
+    monkeypatch.setattr("agegender.pretraining.ship.build_backbone", tiny_backbone)
+    shipped = {variable.path: variable for variable in trained_backbone(pretraining).variables}
+    for variable, mean in zip(network.trainable_variables, average, strict=True):
+        if variable.path in shipped:
+            assert np.array_equal(np.asarray(shipped[variable.path]), mean)
 
 
 @pytest.mark.usefixtures("small_network")

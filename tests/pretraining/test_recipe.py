@@ -56,13 +56,15 @@ def test_surroundings_that_are_no_share_are_refused(surroundings: float) -> None
         replace(STAGES[0], surroundings=surroundings)
 
 
+@pytest.mark.parametrize("name", ["dropout", "average_momentum"])
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_shares_that_leave_nothing_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        Recipe(STAGES, **{name: value})
+
+
 @pytest.mark.parametrize("frozen", ["conv1", ["conv1", ""], [1]])
 def test_frozen_is_a_list_of_names(frozen: object) -> None:
     values = json.loads(Recipe(STAGES).to_json())
     with pytest.raises(ValueError, match="frozen is"):
         Recipe.from_json(json.dumps({**values, "frozen": frozen}))
-
-
-def test_heads_that_see_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="dropout is"):
-        Recipe(STAGES, dropout=1.0)

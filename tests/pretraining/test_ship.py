@@ -14,8 +14,8 @@ from agegender.errors import ModelNotFoundError, RunError
 from agegender.model.architecture import build_backbone
 from agegender.model.tensors import read_tensors, save_weights
 from agegender.model.weights import find_weights
-from agegender.pretraining.network import build_network
-from agegender.pretraining.pretrain import Pretraining, prepare_pretraining
+from agegender.pretraining.network import build_network, compile_network
+from agegender.pretraining.pretrain import Pretraining, prepare_pretraining, save_checkpoint
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
 from agegender.pretraining.ship import _describe, _train_faces, ship
@@ -99,7 +99,9 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     pd.DataFrame([{"epoch": 1, "age_mae": 9.5}]).to_csv(pretraining.metrics_file, index=False)
     try:
         network = build_network(recipe)
-        network.save_weights(pretraining.checkpoint)
+        compile_network(network, recipe, [(0, 0.0)])
+        network.optimizer.build(network.trainable_variables)
+        save_checkpoint(network, pretraining.checkpoint)
         own = network.get_layer("conv2_block1_1_conv").kernel.numpy()
         shipped = ship(
             pretraining, dataset.folder, start_share=0.25, destination=tmp_path / "shipped"
