@@ -23,22 +23,47 @@ def imagenet_file() -> Path:
     return folder / "models" / IMAGENET_NAME
 
 
+def find_imagenet() -> Path:
+    """Return Keras' ImageNet weights, if they are there; nothing is downloaded.
+
+    Returns:
+        The file, whose MD5 is that which Keras publishes.
+
+    Raises:
+        ModelNotFoundError: If it is not there.
+        InvalidModelError: If a file is there but is another one.
+    """
+    path = imagenet_file()
+    if not path.exists():
+        raise ModelNotFoundError(
+            f"The ImageNet weights are not at {path}: training with them fetches them, or fetch "
+            f"{IMAGENET_URL}{IMAGENET_NAME} and put it there."
+        )
+    md5 = file_hash(path, "md5")
+    if md5 != IMAGENET_MD5:
+        raise InvalidModelError(
+            f"{path} has MD5 {md5}, but Keras' file has {IMAGENET_MD5}; delete it, so that it is "
+            "fetched again."
+        )
+    return path
+
+
 def fetch_imagenet() -> Path:
     """Return Keras' ImageNet weights, downloading them the first time.
 
     Returns:
-        The file, whose MD5 is that which Keras publishes.
+        As `find_imagenet`.
 
     Raises:
         ModelNotFoundError: If it is not there and cannot be downloaded.
         InvalidModelError: If a file is there but is another one.
         StorageError: If the disk refuses.
     """
-    import pooch
-    import requests
-
     path = imagenet_file()
     if not path.exists():
+        import pooch
+        import requests
+
         source = pooch.create(
             path=path.parent,
             base_url=IMAGENET_URL,
@@ -58,10 +83,4 @@ def fetch_imagenet() -> Path:
                 f"{IMAGENET_URL}{IMAGENET_NAME} where there is a network and put it at {path}, "
                 f"or choose another backbone."
             ) from error
-    md5 = file_hash(path, "md5")
-    if md5 != IMAGENET_MD5:
-        raise InvalidModelError(
-            f"{path} has MD5 {md5}, but Keras' file has {IMAGENET_MD5}; delete it, so that it is "
-            "fetched again."
-        )
-    return path
+    return find_imagenet()

@@ -19,7 +19,7 @@ import numpy as np
 from agegender.config import SEED, SHIPPED_DIR
 from agegender.errors import InvalidModelError, ModelNotFoundError
 from agegender.model.architecture import build_backbone, float32_policy
-from agegender.model.imagenet import fetch_imagenet
+from agegender.model.imagenet import find_imagenet
 from agegender.model.preprocessing import InputSpec
 from agegender.model.tensors import (
     assign_weights,
@@ -63,7 +63,7 @@ def default_weights() -> str:
 
 
 def find_weights(name: str) -> BackboneWeights:
-    """Look up a set of backbone weights; `imagenet` is downloaded if need be.
+    """Look up a set of backbone weights; nothing is downloaded.
 
     Args:
         name: "shipped", "imagenet", "random" ("random:64" for another input
@@ -73,8 +73,8 @@ def find_weights(name: str) -> BackboneWeights:
         The weights' description; their values are not read yet.
 
     Raises:
-        ModelNotFoundError: If there are no such weights, or `imagenet` cannot
-            be downloaded.
+        ModelNotFoundError: If there are no such weights; `imagenet` must have been fetched
+            (`imagenet.fetch_imagenet`), as a training does.
         InvalidModelError: If the file or the JSON beside it is damaged.
     """
     if name == SHIPPED:
@@ -85,7 +85,7 @@ def find_weights(name: str) -> BackboneWeights:
             )
         return _weights_of_file(SHIPPED, SHIPPED_FILE)
     if name == IMAGENET:
-        file = fetch_imagenet()
+        file = find_imagenet()
         return BackboneWeights(IMAGENET, file, file_hash(file), InputSpec(), has_skill=True)
     if match := re.fullmatch(rf"{RANDOM}(?::([1-9]\d{{0,3}}))?", name):
         try:

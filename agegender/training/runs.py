@@ -231,11 +231,8 @@ def _features_of(run: Run) -> Path | None:
         return None
     for other in list_runs():
         with suppress(AgeGenderError):
-            # ImageNet's weights, which might be fetched for this, are nobody's own.
-            if other.id == run.id or other.config.backbone == IMAGENET:
-                continue
             # A copy of the file, say.
-            if other.chosen_weights().sha256 == weights.sha256:
+            if other.id != run.id and other.chosen_weights().sha256 == weights.sha256:
                 return None
     return FeatureCache(weights).folder
 

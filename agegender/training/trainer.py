@@ -15,8 +15,9 @@ from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.dataset.exclusion import leave_out
 from agegender.errors import DatasetError
 from agegender.model.answer import answer_features
+from agegender.model.imagenet import fetch_imagenet
 from agegender.model.tensors import save_weights
-from agegender.model.weights import BackboneWeights, file_of_project, find_weights
+from agegender.model.weights import IMAGENET, BackboneWeights, file_of_project, find_weights
 from agegender.training.features import load_features, mean_features
 from agegender.training.finetune import fine_tune
 from agegender.training.heads import LabeledFeatures, train_heads
@@ -63,6 +64,8 @@ def train(
         config = replace(config, exclude=str(run.exclusions_file))
     reporter = Reporter(run, on_state=on_state, should_stop=should_stop)
     with reporter:
+        if config.backbone == IMAGENET:
+            fetch_imagenet()
         dataset = open_dataset(Path(config.dataset), on_progress=reporter.progress_or_stop)
         chosen, excluded = choose_faces(dataset, config), count_excluded(dataset, config)
         work = _Work(run, config, dataset, *chosen, excluded, reporter, on_epoch)

@@ -95,10 +95,16 @@ def test_imagenet_page_served_as_a_file_is_not_kept(keras_home, server):
     assert not (keras_home / module.IMAGENET_NAME).exists()
 
 
+def test_looking_for_imagenet_fetches_nothing(keras_home, server):
+    with pytest.raises(ModelNotFoundError, match="training with them fetches them"):
+        find_weights("imagenet")
+    assert not keras_home.exists()
+
+
 def test_imagenet_out_of_reach_says_where_to_put_the_file(keras_home, monkeypatch):
     monkeypatch.setattr(module, "IMAGENET_URL", "http://127.0.0.1:9/")
     with pytest.raises(ModelNotFoundError) as caught:
-        find_weights("imagenet")
+        fetch_imagenet()
     text = str(caught.value)
     assert str(keras_home / module.IMAGENET_NAME) in text
     assert "\n" not in text

@@ -269,9 +269,7 @@ def test_time_left_counts_what_is_done_now_alone(monkeypatch):
         assert reporter.state.seconds_left() == pytest.approx(4 * 10)
 
 
-def test_features_of_a_fine_tuned_backbone_go_with_its_run(monkeypatch):
-    # Nothing is fetched in order to delete something.
-    monkeypatch.delattr("agegender.model.weights.fetch_imagenet")
+def test_features_of_a_fine_tuned_backbone_go_with_its_run():
     create_run(replace(CONFIG, backbone="imagenet"))
     run = make_run()
     other = create_run(CONFIG)

@@ -227,6 +227,17 @@ def test_run_at_work_is_not_trained_twice(config, monkeypatch):
         train(run)
 
 
+def test_imagenet_is_fetched_before_anything_else(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr("agegender.model.imagenet.IMAGENET_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr("agegender.model.imagenet.DOWNLOAD_RETRIES", 0)
+    run = create_run(replace(config, backbone="imagenet"))
+    with pytest.raises(ModelNotFoundError, match="could not be downloaded"):
+        train(run)
+    assert run.state.status == "failed"
+    assert run.state.phase == "starting"
+
+
 def test_corrupt_picture_is_left_out_and_named(config, monkeypatch):
     dataset = open_dataset(Path(config.dataset))
     victim = dataset.of("train")["file"].iloc[0]
