@@ -28,6 +28,7 @@ from agegender.pretraining.pretrain import (
     find_pretraining,
     prepare_pretraining,
     pretrain,
+    read_recipe,
 )
 from agegender.pretraining.recipe import CONTINUED_RECIPE, FIRST_RECIPE, Recipe
 from agegender.pretraining.samples import EXTRA_SETS, Samples, collect_samples
@@ -131,7 +132,7 @@ def _choose_recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, or the one that suits the start."""
     if args.recipe is None:
         return FIRST_RECIPE if args.start is None else CONTINUED_RECIPE
-    recipe = _read_recipe(args.recipe)
+    recipe = read_recipe(args.recipe)
     if recipe.frozen and args.start is None:
         raise RunError(
             f"{args.recipe} freezes layers that would stay as they are drawn; give --start, or "
@@ -175,7 +176,7 @@ def _find_start(name: str) -> Path:
 
 def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
     """Refuse to go on with settings that the pretraining was not started with."""
-    if args.recipe is not None and _read_recipe(args.recipe) != pretraining.recipe:
+    if args.recipe is not None and read_recipe(args.recipe) != pretraining.recipe:
         raise RunError(
             f"{pretraining.folder} was started with another recipe; give a new --name, or leave "
             "out --recipe to go on with its own."
@@ -226,11 +227,3 @@ def draw_curves(pretraining: Pretraining) -> None:
     figure = plot_pretraining(pd.read_csv(pretraining.metrics_file))
     with replacing(pretraining.curves_file) as part:
         figure.savefig(part, format="svg", metadata={"Date": None})
-
-
-def _read_recipe(path: Path) -> Recipe:
-    """Read a recipe, or say in one sentence why it cannot be read."""
-    try:
-        return Recipe.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is not a recipe ({error}); see Recipe in recipe.py.") from error

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from agegender.commands.progress import progress_bar
 from agegender.config import default_dataset_dir
 from agegender.errors import RunError
 from agegender.pretraining.pretrain import find_pretraining
@@ -42,7 +43,13 @@ def run(args: argparse.Namespace) -> int:
             f"There is no pretraining {args.name!r} in {pretraining.folder.parent}; "
             "`python -m agegender pretrain` makes one."
         )
-    folder = ship(pretraining, args.dataset, start_share=args.start_share)
+    with progress_bar("training the heads") as on_progress:
+        folder = ship(
+            pretraining,
+            args.dataset,
+            start_share=args.start_share,
+            on_state=lambda state: on_progress(state.done, state.total),
+        )
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         print(f"{file.stat().st_size:>12,} bytes  {file.relative_to(folder)}")
     return 0

@@ -21,9 +21,9 @@ from agegender.model.preprocessing import InputSpec, prepare
 from agegender.pretraining.augmentation import augment
 from agegender.pretraining.network import PAIRED
 from agegender.pretraining.processes import CONTEXT, helping_processes
+from agegender.pretraining.rare_ages import balancing_weights
 from agegender.pretraining.recipe import Epoch, Recipe, Stage
 from agegender.storage import replacing
-from agegender.training.balance import balancing_weights
 
 if TYPE_CHECKING:
     import pandas as pd

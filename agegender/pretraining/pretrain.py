@@ -91,8 +91,12 @@ class Pretraining:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was saved."""
-        return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+        """The recipe as it was saved.
+
+        Raises:
+            RunError: If it cannot be read.
+        """
+        return read_recipe(self.recipe_file)
 
     def has_faces_of(self, folder: Path) -> bool:
         """Whether it trains on faces in a folder, which may be UTKFace or one of extra faces."""
@@ -105,6 +109,18 @@ class Pretraining:
         """Extra faces that were left out, by set (`samples.Samples.excluded`)."""
         counts: dict[str, int] = json.loads(self.excluded_file.read_text(encoding="utf-8"))
         return counts
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a file that holds a recipe.
+
+    Raises:
+        RunError: If it does not.
+    """
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is not a recipe ({error}); see Recipe in recipe.py.") from error
 
 
 def find_pretraining(name: str) -> Pretraining:

@@ -25,7 +25,7 @@ class Stage:
         batch_size: Pictures a step.
         augmentation: Strength of the changes to the pictures (`augmentation.augment`).
         age_balance: How far rare ages are weighted up, 0 to 1
-            (`balance.balancing_weights`).
+            (`rare_ages.balancing_weights`).
         views: Differently changed pictures of each face in a step, 1 or 2.
             The ages that a face's two get are drawn together
             (`network.disagreement`).
@@ -117,7 +117,11 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError: If it is something else.
+        """
         values = json.loads(text)
         stages = tuple(
             Stage(**{**stage, "sources": tuple(stage["sources"])}) for stage in values["stages"]

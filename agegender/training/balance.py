@@ -1,4 +1,4 @@
-"""Weights of ages in a loss: rare ages in pretraining, age bands in the heads' training."""
+"""Weights of age bands in the loss of the heads' training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 OLDEST_YEARS = 100
 """Ages beyond are counted as this one: there are hardly any."""
 
-DENSITY_SIGMA_YEARS = 3.0
-
-MOST_AGE_WEIGHT = 3.0
-"""A handful of the oldest must not make up a batch's loss by themselves."""
-
 BAND_SHARES = (0.2, 0.2, 0.6)
 """What each of `AGE_BANDS` is to have of the weights: the last is the hardest by far. Softened
 by `BAND_SIGMA_YEARS`, on UTKFace it is 0.2, 0.3 and 0.5."""
@@ -28,34 +23,7 @@ BAND_SIGMA_YEARS = 8.0
 an answer just below 50."""
 
 MOST_BAND_WEIGHT = 4.0
-"""As `MOST_AGE_WEIGHT`, for bands; on UTKFace the largest is 3.4."""
-
-
-def balancing_weights(ages: NDArray[np.float64], balance: float) -> NDArray[np.float32]:
-    """Weigh rare ages more, by the smoothed density of ages.
-
-    The inverse (`balance` 1) or its square root (0.5) of the label density
-    under a Gaussian kernel (Yang et al., "Delving into Deep Imbalanced
-    Regression", ICML 2021), at most `MOST_AGE_WEIGHT` times the mean.
-
-    Args:
-        ages: Years, shape (n,); NaN where unknown.
-        balance: Exponent, 0 for equal weights, 1 for all ages alike (but for the limit).
-
-    Returns:
-        Weights with a mean of 1 over the known ages before the limit, a little less after
-        it, and 0 for the unknown, shape (n,).
-    """
-    known = ~np.isnan(ages)
-    labels = np.minimum(ages[known], OLDEST_YEARS).astype(int)
-    years = np.arange(OLDEST_YEARS + 1)
-    kernel = np.exp(-0.5 * ((years[:, None] - years) / DENSITY_SIGMA_YEARS) ** 2)
-    kernel /= kernel.sum(axis=0)
-    density = (kernel @ np.bincount(labels, minlength=len(years)))[labels]
-    weights = np.zeros(len(ages), dtype="float32")
-    inverse = density**-balance
-    weights[known] = np.minimum(inverse / inverse.mean(), MOST_AGE_WEIGHT)
-    return weights
+"""A handful of faces must not make up a batch's loss; on UTKFace the largest is 3.4."""
 
 
 def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float32]:

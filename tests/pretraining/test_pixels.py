@@ -13,8 +13,8 @@ from agegender.config import PROJECT_DIR
 from agegender.pretraining import pixels as module
 from agegender.pretraining.network import PAIRED
 from agegender.pretraining.pixels import augmenting, batches
+from agegender.pretraining.rare_ages import balancing_weights
 from agegender.pretraining.recipe import Recipe, Stage, plan_epochs
-from agegender.training.balance import balancing_weights
 
 
 def test_batches_weigh_ages_by_how_rare_they_are_in_the_sets_of_their_stage() -> None:

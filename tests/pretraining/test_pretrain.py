@@ -353,6 +353,13 @@ def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_a_damaged_recipe_is_one_sentence(pretraining: Pretraining) -> None:
+    for text in ("{", "{}", '{"stages": [{"size": 32}]}'):
+        pretraining.recipe_file.write_text(text)
+        with pytest.raises(RunError, match="is not a recipe"):
+            pretrain(pretraining)
+
+
 def test_two_processes_do_not_train_in_one_folder(pretraining: Pretraining) -> None:
     with (
         FileLock(pretraining.folder / "run.lock"),
