@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -160,6 +161,20 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def hash_file(path: Path, algorithm: str = "sha256") -> str:
+    """Return a file's hash.
+
+    Args:
+        path: The file.
+        algorithm: As `hashlib` names it.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

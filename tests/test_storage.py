@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from filelock import Timeout
 
 from agegender.errors import StorageError
-from agegender.storage import replacing, write_json, write_text
+from agegender.storage import hash_file, replacing, write_json, write_text
 
 
 def write_folder(path: Path, text: str) -> None:
@@ -160,3 +161,9 @@ def test_file_may_be_written_while_one_of_the_same_stem_is(tmp_path: Path) -> No
         part.write_bytes(b"outer")
         write_json(tmp_path / "a.json", {})
     assert sorted(os.listdir(tmp_path)) == ["a.bin", "a.json"]
+
+
+def test_hash_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    assert hash_file(tmp_path / "file") == hashlib.sha256(b"content").hexdigest()
+    assert hash_file(tmp_path / "file", "md5") == hashlib.md5(b"content").hexdigest()

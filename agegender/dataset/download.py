@@ -12,10 +12,10 @@ import filelock
 from agegender.config import workspace_dir
 from agegender.dataset.archives import cannot_open, extract_faces, is_empty_folder
 from agegender.dataset.synthetic import DEMO_MARKER
-from agegender.dataset.transfer import Source, UnreachableError, download, hash_file
+from agegender.dataset.transfer import Source, UnreachableError, download
 from agegender.dataset.utkface import is_labelled
 from agegender.errors import DatasetError, DownloadError
-from agegender.storage import storage_errors
+from agegender.storage import hash_file, storage_errors
 
 _ARCHIVE_BYTES = 106_634_631
 _ARCHIVE_SHA256 = "2c0655397b498e81b82d685ee74bee8c2e4364a5897caf3afec6ea48929024a7"

@@ -7,7 +7,6 @@ size and hash are right.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from agegender.dataset.archives import looks_like_html
 from agegender.errors import DownloadError
-from agegender.storage import storage_errors
+from agegender.storage import hash_file, storage_errors
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
@@ -126,12 +125,6 @@ def download(source: Source, path: Path, *, on_progress: Progress | None = None)
         os.replace(part, path)
         _etag_file(part).unlink(missing_ok=True)
     return path
-
-
-def hash_file(path: Path) -> str:
-    """Return a file's SHA-256 as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _StopWithoutProgress:

@@ -39,13 +39,12 @@ VERSION = 1
 _ANSWERS = ("sha256", "age_pred", "p_female")
 
 
-def draw_folds(duplicate_group: NDArray[np.int64], *, seed: int = SEED) -> NDArray[np.int64]:
+def draw_folds(duplicate_group: NDArray[np.int64]) -> NDArray[np.int64]:
     """Divide faces into folds so that no photo stands in two.
 
     Args:
         duplicate_group: Number of each face's group of duplicates, -1 for
             none, shape (n,).
-        seed: Of the draw.
 
     Returns:
         The fold of each face, 0 to `FOLDS` - 1, shape (n,).
@@ -54,7 +53,7 @@ def draw_folds(duplicate_group: NDArray[np.int64], *, seed: int = SEED) -> NDArr
     _, group = np.unique(
         np.where(duplicate_group >= 0, duplicate_group, alone), return_inverse=True
     )
-    folds = np.random.default_rng(seed).permutation(group.max(initial=-1) + 1) % FOLDS
+    folds = np.random.default_rng(SEED).permutation(group.max(initial=-1) + 1) % FOLDS
     return np.asarray(folds[group], np.int64)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agegender.errors import InvalidModelError, ModelNotFoundError
-from agegender.storage import replacing, write_json
+from agegender.storage import hash_file, replacing, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -238,5 +238,4 @@ def _check_hash(path: Path, metadata: Mapping[str, Any], sha256: str) -> None:
 
 @lru_cache(maxsize=32)
 def _hash_file(path: Path, algorithm: str, mtime_ns: int, size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+    return hash_file(path, algorithm)

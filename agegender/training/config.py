@@ -105,8 +105,7 @@ class TrainConfig:
         if not isinstance(values, dict) or "dataset" not in values or not values.keys() <= names:
             raise ValueError("the settings of a training were expected")
         try:
-            # Before there was this setting, all faces counted alike.
-            return cls(**{"age_balance": 0.0, **values})
+            return cls(**values)
         except TypeError as error:
             raise ValueError(f"a setting has the wrong type ({error})") from error
 

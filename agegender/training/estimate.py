@@ -22,7 +22,7 @@ FINE_TUNING_FACTOR = 3
 """Of the time for the features of the same faces. Not measured but on the safe side: a pass
 backwards costs about twice one forwards, though here it ends at the backbone's last stage."""
 
-START_SECONDS = 20
+STARTUP_SECONDS = 20
 """Until a new process has imported TensorFlow and read the dataset."""
 
 
@@ -51,7 +51,7 @@ def estimate_seconds(
         cores = os.cpu_count() or 1
     face = VIEWS * CORE_SECONDS_PER_PIXEL * size**2 / min(MOST_CORES, cores)
     heads = HEAD_SECONDS_PER_FACE * train_faces * config.epochs
-    seconds = START_SECONDS + missing * face + heads
+    seconds = STARTUP_SECONDS + missing * face + heads
     if config.fine_tune_epochs:
         tuning = FINE_TUNING_FACTOR * face * train_faces * config.fine_tune_epochs
         # Then come features of the new backbone, and heads on them.

@@ -19,6 +19,7 @@ from agegender.model.answer import (
 from agegender.model.architecture import FEATURE_COUNT, TRUNK_UNITS, build_heads, float32_policy
 from agegender.training.balance import band_weights
 from agegender.training.config import TrainConfig
+from agegender.training.features import VIEWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,7 +194,7 @@ def _compile(
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator, unused-ignore]
     def answer(values: Any) -> Any:
-        views = [forward(values[:, view], training=False) for view in range(2)]
+        views = [forward(values[:, view], training=False) for view in range(VIEWS)]
         ages, genders = (tf.stack(parts) for parts in zip(*views, strict=True))
         return average_views(ages, genders, axis=0)
 

@@ -42,6 +42,9 @@ PENALTY = 5e-3
 MIN_FIT_FACES = 100
 """Below so many faces to fit on, the interval has the same width for all."""
 
+PLAIN_COVARIATES = 4
+"""Beside the knots and directions: age, gender, disagreement and length."""
+
 _LEAST_WIDTH_YEARS = 1.0
 
 
@@ -72,7 +75,7 @@ class AgeIntervals:
     constant: float
 
     def __post_init__(self) -> None:
-        count = len(self.knots) + 4 + self.directions.shape[1]
+        count = len(self.knots) + PLAIN_COVARIATES + self.directions.shape[1]
         for name, shape in (
             ("center", (count,)),
             ("scale", (count,)),

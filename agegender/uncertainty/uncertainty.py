@@ -15,6 +15,7 @@ from agegender.uncertainty.familiarity import FLAGGED, Familiarity, fit_familiar
 from agegender.uncertainty.intervals import (
     MIN_FIT_FACES,
     MISS,
+    PLAIN_COVARIATES,
     AgeIntervals,
     fit_intervals,
 )
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _TEMPERATURE = "gender.temperature"
 _ARRAYS = ("knots", "center", "scale", "low", "high")
-_UNNAMED_KNOTS = np.array([5.0, 15.0, 25.0, 40.0, 60.0])
-"""Of the runs that were trained before files named their knots."""
 _NUMBERS = ("factor", "constant")
 _NO_DIRECTIONS = np.zeros((FEATURE_COUNT, 0), np.float32)
 _DIRECTIONS, _THRESHOLD = "familiarity.directions", "familiarity.threshold"
@@ -205,12 +204,11 @@ def _from_tensors(tensors: dict[str, NDArray[np.float32]]) -> Uncertainty:
     if _DIRECTIONS in tensors:
         familiarity = Familiarity(directions, tensors[_THRESHOLD].item())
     if f"age.{_NUMBERS[0]}" in tensors:
-        named = {"age.knots": _UNNAMED_KNOTS, **tensors}
         knots, center, scale, low, high = (
-            named[f"age.{name}"].astype(np.float64) for name in _ARRAYS
+            tensors[f"age.{name}"].astype(np.float64) for name in _ARRAYS
         )
         factor, constant = (tensors[f"age.{name}"].item() for name in _NUMBERS)
-        # The first of familiarity's; none in runs that were trained before they were used.
-        used = directions[:, : max(0, len(center) - len(knots) - 4)]
+        # The first of familiarity's.
+        used = directions[:, : max(0, len(center) - len(knots) - PLAIN_COVARIATES)]
         intervals = AgeIntervals(knots, used, center, scale, low, high, factor, constant)
     return Uncertainty(temperature, intervals, familiarity)

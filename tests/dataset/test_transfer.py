@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agegender.dataset import transfer
-from agegender.dataset.transfer import Source, UnreachableError, download, hash_file
+from agegender.dataset.transfer import Source, UnreachableError, download
 from agegender.errors import DownloadError, StorageError
 
 CONTENT = bytes(range(256)) * 4096
@@ -376,8 +376,3 @@ def test_full_disk_keeps_what_came(
     download(server.source(), target)
     assert server.ranges()[-1] == f"bytes={2 * transfer._CHUNK_BYTES}-"
     assert target.read_bytes() == CONTENT
-
-
-def test_hash_file_is_sha256(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(CONTENT)
-    assert hash_file(tmp_path / "file") == SHA256

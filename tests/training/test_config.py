@@ -51,12 +51,6 @@ def test_setting_out_of_range_is_named_with_its_value(name, value):
         replace(CONFIG, **{name: value})
 
 
-def test_runs_from_before_ages_were_weighted_say_so():
-    values = json.loads(CONFIG.to_json())
-    del values["age_balance"]
-    assert TrainConfig.from_json(json.dumps(values)).age_balance == 0
-
-
 def test_both_losses_cannot_be_off():
     with pytest.raises(ValueError, match="both 0"):
         replace(CONFIG, age_loss_weight=0, gender_loss_weight=0)

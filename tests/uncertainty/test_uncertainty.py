@@ -117,23 +117,6 @@ def test_what_does_not_fit_is_refused_with_a_sentence(
         load_uncertainty(saved, heads=heads)
 
 
-def test_a_file_that_names_no_knots_has_those_of_its_time(
-    monkeypatch: pytest.MonkeyPatch, heads: Path, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("agegender.uncertainty.intervals.AGE_KNOTS", (5, 15, 25, 40, 60))
-    earlier = fit_uncertainty(faces(200, 0).answers.features, faces(150, 1), faces(150, 2), seed=0)
-    path = tmp_path / "earlier.safetensors"
-    save_uncertainty(earlier, path, heads=heads, selection=150, calibration=150)
-    tensors = load_file(path)
-    del tensors["age.knots"]
-    about = json.loads(path.with_suffix(".json").read_text())
-    save_tensors(tensors, path, {"heads_sha256": about["heads_sha256"]})
-    answers = faces(300, 3).answers
-    before, after = earlier.assess(answers), load_uncertainty(path, heads=heads).assess(answers)
-    assert before.age_low is not None
-    np.testing.assert_allclose(after.age_low, before.age_low, atol=1e-3)
-
-
 def test_numbers_of_other_heads_are_refused(heads: Path, saved: Path) -> None:
     save_tensors({"kernel": np.ones(3, np.float32)}, heads, {})
     with pytest.raises(InvalidModelError, match="belongs to other heads"):
