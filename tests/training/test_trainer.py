@@ -235,7 +235,7 @@ def test_imagenet_is_fetched_before_anything_else(config, monkeypatch, tmp_path)
     with pytest.raises(ModelNotFoundError, match="could not be downloaded"):
         train(run)
     assert run.state.status == "failed"
-    assert run.state.phase == "starting"
+    assert run.state.total == 0
 
 
 def test_corrupt_picture_is_left_out_and_named(config, monkeypatch):
