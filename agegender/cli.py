@@ -85,15 +85,14 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
     """
     # TensorFlow's C++ start-up messages say nothing that a user can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         code = work()
-        # A service may have closed it.
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except AgeGenderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -120,6 +119,20 @@ def in_help(path: Path) -> str:
         path: To be shown.
     """
     return str(path).replace("%", "%%")
+
+
+def _open_streams() -> None:
+    """Give the streams that a service has closed a place to write to.
+
+    Their numbers, too: what TensorFlow writes by number would go into whatever file is
+    opened next.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it stays open
 
 
 def _drop_output() -> None:

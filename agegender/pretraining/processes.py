@@ -38,9 +38,26 @@ def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[Proc
         _process_count(), mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
     )
     try:
+        with _blocked_ctrl_c():
+            # The first task starts all processes, which inherit it: one that Ctrl-C finds at its
+            # imports would print a traceback.
+            pool.submit(int)
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _blocked_ctrl_c() -> Iterator[None]:
+    """Have Ctrl-C wait until the block has ended, where the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _process_count() -> int:
@@ -51,6 +68,7 @@ def _process_count() -> int:
 
 
 def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
+    # For systems where `_blocked_ctrl_c` can do nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # There is a process for each processor already.
     cv2.setNumThreads(1)

@@ -37,3 +37,26 @@ def test_whatever_is_no_command_shows_them_all(arguments: list[str], capsys: Any
         main(arguments)
     shown = "".join(capsys.readouterr())
     assert all(command in shown for command in COMMANDS)
+
+
+def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m agegender predict missing.png >&- 2>&-; echo $?"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=PROJECT_DIR, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
+    code = (
+        "import os, sys\n"
+        "from agegender.cli import exit_code\n"
+        f"def work():\n    os.write(2, b'lost'); open({str(tmp_path / 'code')!r}, 'w').write('7')\n"
+        "    print('lost', file=sys.stderr); return 7\n"
+        "sys.exit(exit_code(work))\n"
+    )
+    (tmp_path / "work.py").write_text(code)
+    command = f"{sys.executable} {tmp_path / 'work.py'} >&- 2>&-; echo $?"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=PROJECT_DIR, capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": str(PROJECT_DIR)},
+    )  # fmt: skip
+    assert done.stdout == "7\n"
+    assert (tmp_path / "code").read_text() == "7"

@@ -153,3 +153,32 @@ def test_the_processes_end_with_the_one_that_trains() -> None:
     while is_running(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(worker)
+
+
+STOPPED = """
+import os, signal, threading
+from agegender.pretraining.pixels import augmenting
+from agegender.pretraining.recipe import Recipe, Stage
+
+if __name__ == "__main__":
+    # To all processes, as a terminal sends it; the helping ones are at their imports.
+    threading.Timer(0.3, os.killpg, (0, signal.SIGINT)).start()
+    try:
+        with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))) as workers:
+            workers.pool.submit(os.getpid).result()
+            threading.Event().wait(60)
+    except KeyboardInterrupt:
+        print("stopped")
+"""
+
+
+def test_ctrl_c_does_not_meet_the_processes_at_their_imports() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT_DIR,
+        start_new_session=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("stopped\n", "")
