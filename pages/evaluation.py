@@ -20,13 +20,9 @@ from agegender.evaluation import charts, tables
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import Floors, compute_metrics, training_floors
-from agegender.evaluation.predictions import (
-    TRAIN_NOTE,
-    predict_faces,
-    read_test_reads,
-    select_faces,
-)
+from agegender.evaluation.predictions import TRAIN_NOTE, predict_faces, select_faces
 from agegender.evaluation.report import write_report
+from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
 from agegender.prediction.words import confidence_words

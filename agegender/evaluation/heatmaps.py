@@ -14,8 +14,9 @@ import pandas as pd
 from agegender.config import SEED
 from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.kept import kept_counts, kept_folder
-from agegender.evaluation.predictions import log_test_read, select_faces
+from agegender.evaluation.predictions import select_faces
 from agegender.evaluation.strata import draw_stratified
+from agegender.evaluation.test_reads import log_test_read
 from agegender.explanation.faithfulness import (
     KINDS,
     Kind,

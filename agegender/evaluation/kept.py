@@ -1,5 +1,6 @@
-"""Results that take minutes, kept part by part: a kill loses one part, a rerun none.
+"""Where results about a run are kept, and what their names tell of its model.
 
+Results that take minutes are kept part by part: a kill loses one part, a rerun none.
 The parts of a measurement are files in a folder of their own. Its name tells the
 model, the faces and their labels, so that nothing is ever taken for something else.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from agegender.evaluation.predictions import model_key, tables_folder
+from agegender.config import workspace_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,36 @@ if TYPE_CHECKING:
 
     from agegender.training.run import Run
 
+PREDICTIONS_VERSION = 2
+"""Part of the names of saved results; raised when the same model would answer otherwise."""
+
 LABELS = ("file", "sha256", "age", "gender", "race")
 """What is known of the faces that are measured."""
+
+
+def tables_folder(run: Run) -> Path:
+    """Return where tables about a run are kept; the shipped run is not written to."""
+    return workspace_dir() / "shipped-run" if run.is_shipped else run.folder
+
+
+def model_key(run: Run) -> str:
+    """Tell a model from every other by all of a run that decides its answers.
+
+    Args:
+        run: A run with trained heads; of its backbone, the hash alone is read.
+
+    Returns:
+        A SHA-256, as hex.
+
+    Raises:
+        ModelNotFoundError: If the run has no heads yet.
+        InvalidModelError, RunError: If its backbone is not what it was trained on.
+    """
+    data = run.need_heads().read_bytes()
+    if run.uncertainty_file.exists():
+        data += run.uncertainty_file.read_bytes()
+    version = f"{PREDICTIONS_VERSION}:{run.weights().sha256}:"
+    return hashlib.sha256(version.encode() + data).hexdigest()
 
 
 def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: str) -> Path:
@@ -36,7 +65,7 @@ def kept_folder(run: Run, kind: str, split: str, faces: pd.DataFrame, settings: 
         ModelNotFoundError: If the run has no heads yet.
         InvalidModelError, RunError: If its backbone is not what it was trained on.
     """
-    digest = hashlib.sha256(model_key(run))
+    digest = hashlib.sha256(model_key(run).encode())
     digest.update(f"{settings}:".encode())
     digest.update(faces[list(LABELS)].to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / kind / f"{split}-{len(faces)}-{digest.hexdigest()[:16]}"

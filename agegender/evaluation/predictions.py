@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from agegender.config import SEED, SPLIT_NAMES, workspace_dir
+from agegender.config import SEED, SPLIT_NAMES
 from agegender.dataset.split import is_copy
 from agegender.dataset.tables import read_table, write_table
-from agegender.errors import DatasetError, InvalidModelError, ModelNotFoundError
+from agegender.errors import DatasetError, InvalidModelError
+from agegender.evaluation.kept import model_key, tables_folder
+from agegender.evaluation.test_reads import log_test_read
 from agegender.model.answer import CHUNK_FACES, answer_features, answered_gender
-from agegender.storage import storage_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,13 +34,11 @@ TRAIN_NOTE = (
     "better than on new faces. Use the test split to report skill."
 )
 
+LABELS = ("file", "sha256", "split", "age", "gender", "race")
+"""What is known of the faces that are predicted."""
+
 COLUMNS = (
-    "file",
-    "sha256",
-    "split",
-    "age",
-    "gender",
-    "race",
+    *LABELS,
     "age_pred",
     "p_female",
     "gender_pred",
@@ -50,29 +46,6 @@ COLUMNS = (
     "age_high",
     "unfamiliar",
 )
-
-PREDICTIONS_VERSION = 2
-"""Part of the names of saved results; raised when the same model would answer otherwise."""
-
-
-@dataclass(frozen=True)
-class TestRead:
-    """One look at the test split: each one spends some of its honesty.
-
-    Attributes:
-        when: Unix seconds.
-        dataset: The folder.
-        split: "test" or "all".
-        n: Faces of the test split that were looked at.
-    """
-
-    # pytest would take the name for a test.
-    __test__ = False
-
-    when: float
-    dataset: str
-    split: str
-    n: int
 
 
 def select_faces(
@@ -219,80 +192,10 @@ def count_unreadable(
     return len(select_faces(dataset, split, limit=limit, run=run)) - len(predictions)
 
 
-def read_test_reads(run: Run) -> list[TestRead]:
-    """Return every look at a test split with a run's model, oldest first.
-
-    A line that was cut off by a full disk or a kill is left out.
-    """
-    try:
-        lines = _test_reads_file(run).read_text("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return []
-    reads = []
-    for line in lines:
-        try:
-            reads.append(TestRead(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
-    return reads
-
-
-def tables_folder(run: Run) -> Path:
-    """Return where tables about a run are kept; the shipped run is not written to."""
-    return workspace_dir() / "shipped-run" if run.is_shipped else run.folder
-
-
-def _test_reads_file(run: Run) -> Path:
-    return tables_folder(run) / "test-reads.jsonl"
-
-
-def log_test_read(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> None:
-    """Write down a look at the test split, if it is one.
-
-    Args:
-        run: Whose model was looked at.
-        folder: The dataset folder.
-        split: What was asked for.
-        faces: Those that were looked at, with `split`.
-
-    Raises:
-        StorageError: If the disk refuses.
-    """
-    looked_at = int((faces["split"] == "test").sum())
-    if not looked_at:
-        return
-    read = TestRead(time.time(), str(folder), split, looked_at)
-    path = _test_reads_file(run)
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # One short line is written in one step; the log itself is never rewritten. It begins
-        # with a line break, as a full disk may have cut the line before it short.
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(asdict(read), ensure_ascii=False) + "\n")
-
-
-def model_key(run: Run) -> bytes:
-    """Return all of a run that decides its answers, for names of saved results.
-
-    Raises:
-        ModelNotFoundError: If the run has no heads yet.
-        InvalidModelError, RunError: If its backbone is not what it was trained on.
-    """
-    if not run.heads_file.exists():
-        raise ModelNotFoundError(
-            f"Run {run.id} has no trained heads ({run.state.status}); resume it, or choose "
-            "another run."
-        )
-    files = [file for file in (run.heads_file, run.uncertainty_file) if file.exists()]
-    version = f"{PREDICTIONS_VERSION}:{run.weights().sha256}:"
-    return version.encode() + b"".join(file.read_bytes() for file in files)
-
-
 def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:
     """Name the table after all that decides what is in it."""
-    digest = hashlib.sha256(model_key(run))
-    labels = faces[["file", "sha256", "split", "age", "gender", "race"]]
-    digest.update(labels.to_csv(index=False).encode(errors="surrogateescape"))
+    digest = hashlib.sha256(model_key(run).encode())
+    digest.update(faces[list(LABELS)].to_csv(index=False).encode(errors="surrogateescape"))
     return tables_folder(run) / f"predictions-{split}-{digest.hexdigest()[:16]}.parquet"
 
 
@@ -311,7 +214,7 @@ def _predict(
             f"None of the {len(faces)} faces chosen from {folder} can be read; "
             "index the folder again with `python -m agegender index`."
         )
-    heads, usable = _load_heads(run), faces[features.usable]
+    heads, usable = run.load_heads(), faces[features.usable]
     # The features are a memory map: so many rows of it are in memory at a time.
     chunks = np.array_split(np.arange(len(usable)), math.ceil(len(usable) / CHUNK_FACES))
     tables = [
@@ -335,7 +238,7 @@ def _answer(
             f"The model of run {run_id} answers with something that is no number; "
             "its weights are damaged: train it anew or choose another run."
         )
-    table = faces[list(COLUMNS[:6])].assign(
+    table = faces[list(LABELS)].assign(
         age_pred=answers.age,
         p_female=answers.p_female,
         gender_pred=answered_gender(answers.p_female),
@@ -352,14 +255,3 @@ def _answer(
         if assessed.unfamiliar is not None:
             table["unfamiliar"] = pd.array(assessed.unfamiliar, dtype="boolean")
     return table
-
-
-def _load_heads(run: Run) -> Any:
-    """Load a run's heads without the backbone, whose features are at hand."""
-    from agegender.model.architecture import build_heads, float32_policy
-    from agegender.model.tensors import assign_weights, read_tensors
-
-    with float32_policy():
-        heads = build_heads()
-    assign_weights(heads, read_tensors(run.heads_file), source=str(run.heads_file))
-    return heads

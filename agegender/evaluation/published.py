@@ -5,12 +5,12 @@ They tell how good it is where there are no faces to measure it on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agegender.errors import RunError
+from agegender.evaluation.kept import model_key
 from agegender.storage import write_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def publish(report: Path, run: Run) -> Path:
         StorageError: If the disk refuses.
     """
     # Drawing takes seconds to import, which whoever reads need not wait for.
-    from agegender.evaluation.predictions import model_key
     from agegender.evaluation.report import METRICS_FILE, RECORD_FILE
 
     try:
@@ -50,7 +49,7 @@ def publish(report: Path, run: Run) -> Path:
         raise RunError(
             f"{report} is not a report ({error}); `python generate_results.py` writes one."
         ) from error
-    if measured != (hashlib.sha256(model_key(run)).hexdigest(), "test", None):
+    if measured != (model_key(run), "test", None):
         raise RunError(
             f"{report} is not of run {run.id} as it is now, on all test faces; write it with "
             f"`python generate_results.py --run {run.id} --split test`."

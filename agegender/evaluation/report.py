@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import platform
@@ -17,18 +16,15 @@ from agegender.config import SEED
 from agegender.errors import StorageError
 from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
 from agegender.evaluation.html import render_report
+from agegender.evaluation.kept import model_key
 from agegender.evaluation.metrics import compute_metrics, training_floors
 from agegender.evaluation.photos import answer_photos, photo_metrics
-from agegender.evaluation.predictions import (
-    TRAIN_NOTE,
-    model_key,
-    predict_faces,
-    read_test_reads,
-)
+from agegender.evaluation.predictions import TRAIN_NOTE, predict_faces
 from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
 from agegender.evaluation.tables import all_tables, markdown
+from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.prediction.predictor import load_predictor
 from agegender.storage import replacing, storage_errors, write_json
@@ -174,7 +170,7 @@ def _write_files(folder: Path, evaluation: Evaluation) -> None:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in files]
     measured = {
-        "model": hashlib.sha256(model_key(evaluation.run)).hexdigest(),
+        "model": model_key(evaluation.run),
         "split": evaluation.split,
         "limit": evaluation.limit,
     }

@@ -25,8 +25,9 @@ from agegender.evaluation.corruptions import (
 )
 from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.evaluation.kept import LABELS, kept_counts, kept_folder
-from agegender.evaluation.predictions import log_test_read, select_faces
+from agegender.evaluation.predictions import select_faces
 from agegender.evaluation.strata import draw_stratified
+from agegender.evaluation.test_reads import log_test_read
 from agegender.images import read_image
 from agegender.model.answer import answered_gender
 from agegender.model.preprocessing import InputSpec, prepare

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from agegender.config import SHIPPED_DIR
 from agegender.errors import InvalidModelError, ModelNotFoundError, RunError
-from agegender.model.architecture import attach_heads, float32_policy
+from agegender.model.architecture import attach_heads, build_heads, float32_policy
 from agegender.model.preprocessing import InputSpec
 from agegender.model.tensors import assign_weights, read_metadata, read_tensors
 from agegender.model.weights import BackboneWeights, find_weights, load_backbone
@@ -271,6 +271,35 @@ class Run:
         """
         return self.heads_file.exists() and bool(read_metadata(self.heads_file).get("demo"))
 
+    def need_heads(self) -> Path:
+        """Return where the trained heads are, or say that there are none.
+
+        Raises:
+            ModelNotFoundError: If the run has no heads yet.
+        """
+        if not self.heads_file.exists():
+            raise ModelNotFoundError(
+                f"Run {self.id} has no trained heads ({self.state.status}); resume it, or choose "
+                "another run."
+            )
+        return self.heads_file
+
+    def load_heads(self) -> Any:
+        """Build the run's heads without the backbone, for faces whose features are at hand.
+
+        Returns:
+            The `keras.Model` that `architecture.build_heads` describes.
+
+        Raises:
+            ModelNotFoundError: If the run has no heads yet.
+            InvalidModelError: If their file is damaged or of another architecture.
+        """
+        tensors = read_tensors(self.need_heads())
+        with float32_policy():
+            heads = build_heads()
+        assign_weights(heads, tensors, source=str(self.heads_file))
+        return heads
+
     def load_model(self) -> Any:
         """Build the whole model with the run's backbone and heads.
 
@@ -282,12 +311,7 @@ class Run:
             InvalidModelError: If a file is damaged or of another architecture.
             RunError: If the run is damaged.
         """
-        if not self.heads_file.exists():
-            raise ModelNotFoundError(
-                f"Run {self.id} has no trained heads ({self.state.status}); resume it, or choose "
-                "another run."
-            )
-        heads = read_tensors(self.heads_file)
+        heads = read_tensors(self.need_heads())
         backbone = load_backbone(self.weights())
         with float32_policy():
             model = attach_heads(backbone)

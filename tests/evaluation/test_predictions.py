@@ -20,9 +20,9 @@ from agegender.evaluation.predictions import (
     count_unreadable,
     find_seen,
     predict_faces,
-    read_test_reads,
     select_faces,
 )
+from agegender.evaluation.test_reads import read_test_reads
 from agegender.images import read_image
 from agegender.model.tensors import save_weights
 from agegender.model.weights import load_backbone

@@ -18,7 +18,6 @@ from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation import plots
 from agegender.evaluation.corruptions import CORRUPTIONS, LEVELS, Corruption
-from agegender.evaluation.predictions import read_test_reads
 from agegender.evaluation.robustness import (
     measure_robustness,
     read_robustness,
@@ -27,6 +26,7 @@ from agegender.evaluation.robustness import (
 )
 from agegender.evaluation.sections import robustness as section
 from agegender.evaluation.sections.base import Evaluation
+from agegender.evaluation.test_reads import read_test_reads
 from agegender.prediction.predictor import Prediction
 
 TWO = CORRUPTIONS[3], CORRUPTIONS[5]
@@ -66,7 +66,7 @@ def run(tmp_path: Path) -> Any:
     return SimpleNamespace(
         id="run",
         folder=heads.parent,
-        heads_file=heads,
+        need_heads=lambda: heads,
         backbone_file=heads.with_name("backbone.safetensors"),
         uncertainty_file=heads.with_name("uncertainty.safetensors"),
         is_shipped=False,
@@ -173,7 +173,7 @@ def test_what_decides_the_answers_is_in_the_key(
     with monkeypatch.context() as patch:
         patch.setattr(run, "weights", lambda: SimpleNamespace(sha256="another"))
         assert not is_known()
-    for version in ("robustness.CORRUPTIONS_VERSION", "predictions.PREDICTIONS_VERSION"):
+    for version in ("robustness.CORRUPTIONS_VERSION", "kept.PREDICTIONS_VERSION"):
         with monkeypatch.context() as patch:
             patch.setattr(f"agegender.evaluation.{version}", 0)
             assert not is_known()

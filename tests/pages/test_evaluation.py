@@ -15,8 +15,8 @@ from agegender.config import workspace_dir
 from agegender.dataset.dataset import Dataset
 from agegender.evaluation import report
 from agegender.evaluation.crossings import NO_GAPS
-from agegender.evaluation.predictions import read_test_reads
 from agegender.evaluation.published import read_published
+from agegender.evaluation.test_reads import read_test_reads
 from agegender.prediction.predictor import Prediction
 from agegender.training.run import Run
 from agegender.training.runs import default_run
