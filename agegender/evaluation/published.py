@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from agegender.training.run import Run
 
 PUBLISHED_FILE = "test.json"
-"""Beside the run's heads; `ship` replaces the folder, so that no older model's stay."""
+"""Beside the run's heads; it names the model, so that no other one's figures are told."""
 
-_KEPT = ("n", "age", "gender", "uncertainty")
+_METRICS = ("n", "age", "gender", "uncertainty")
 
 
 def publish(report: Path, run: Run) -> Path:
@@ -44,18 +44,19 @@ def publish(report: Path, run: Run) -> Path:
         record = json.loads((report / RECORD_FILE).read_text(encoding="utf-8"))
         metrics = json.loads((report / METRICS_FILE).read_text(encoding="utf-8"))
         measured = (record["model"], record["split"], record["limit"])
-        figures = {"about": record["about"], **{name: metrics[name] for name in _KEPT}}
+        figures = {"about": record["about"], **{name: metrics[name] for name in _METRICS}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{report} is not a report ({error}); `python generate_results.py` writes one."
         ) from error
-    if measured != (model_key(run), "test", None):
+    model = model_key(run)
+    if measured != (model, "test", None):
         raise RunError(
             f"{report} is not of run {run.id} as it is now, on all test faces; write it with "
             f"`python generate_results.py --run {run.id} --split test`."
         )
     file = run.folder / PUBLISHED_FILE
-    write_json(file, figures)
+    write_json(file, {"model": model, **figures})
     return file
 
 
@@ -68,10 +69,16 @@ def read_published(run: Run) -> dict[str, Any] | None:
     Returns:
         `n`, `age`, `gender` and `uncertainty` of `metrics.compute_metrics`, and `about`,
         which says how the figures came about (`report.write_report`); None if nothing was
-        published.
+        published, or it is damaged or of another model.
+
+    Raises:
+        ModelNotFoundError, InvalidModelError, RunError: If figures were published, but the
+            run has no model.
     """
-    file = run.folder / PUBLISHED_FILE
-    if not file.exists():
+    try:
+        published = json.loads((run.folder / PUBLISHED_FILE).read_text(encoding="utf-8"))
+        model = published["model"]
+        figures = {name: published[name] for name in ("about", *_METRICS)}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return figures
+    return figures if model == model_key(run) else None

@@ -30,6 +30,13 @@ def test_the_figures_of_all_test_faces_are_kept_with_the_run(
         about = json.loads((folder / RECORD_FILE).read_text())["about"]
         kept = ("n", "age", "gender", "uncertainty")
         assert figures == {"about": about, **{name: metrics[name] for name in kept}}
+        published = json.loads(file.read_text())
+        # Of another model, or not whole.
+        file.write_text(json.dumps({**published, "model": "0" * 64}))
+        assert read_published(run) is None
+        for damaged in ("{", "[]", json.dumps({"model": published["model"]})):
+            file.write_text(damaged)
+            assert read_published(run) is None
     finally:
         file.unlink()
 
