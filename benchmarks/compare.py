@@ -30,8 +30,9 @@ from agegender import __version__
 from agegender.config import FRAME_SIZE, GENDER_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.errors import AgeGenderError, ModelNotFoundError
+from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.metrics import compute_metrics
-from agegender.evaluation.predictions import predict_faces, select_faces
+from agegender.evaluation.predictions import predict_faces
 from agegender.images import read_image
 from agegender.prediction.predictor import load_predictor
 from agegender.storage import write_json, write_text

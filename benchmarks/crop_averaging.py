@@ -28,7 +28,7 @@ from agegender.config import FRAME_SIZE
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import AgeGenderError
 from agegender.evaluation.corruptions import JITTER, LEVELS, corrupt
-from agegender.evaluation.predictions import select_faces
+from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.strata import draw_stratified
 from agegender.evaluation.tables import markdown
 from agegender.images import read_image

@@ -15,12 +15,17 @@ import streamlit as st
 
 from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
 from agegender.dataset.dataset import Dataset
-from agegender.dataset.split import is_copy
 from agegender.evaluation import charts, tables
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
+from agegender.evaluation.evaluated_faces import (
+    TRAIN_NOTE,
+    LeftOut,
+    count_left_out,
+    select_faces,
+)
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import Floors, compute_metrics, training_floors
-from agegender.evaluation.predictions import TRAIN_NOTE, predict_faces, select_faces
+from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.report import write_report
 from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.uncertainty import constant_half_width
@@ -77,24 +82,21 @@ def evaluation_key(run: Run, dataset: Dataset, split: str, limit: int | None) ->
 
 def predictions_of(
     run: Run, dataset: Dataset, split: str, limit: int | None
-) -> tuple[pd.DataFrame, int, int]:
+) -> tuple[pd.DataFrame, LeftOut]:
     """Return the predictions, after asking when they take a while.
 
     They are kept for the session, so that a click on the page is not another
     look at the test split.
 
     Returns:
-        The predictions, how many faces of the split were left out because the
-        model was trained on them, and how many whose pictures could not be read.
+        The predictions, and how many faces of the split are not among them.
     """
     key = evaluation_key(run, dataset, split, limit)
     kept = st.session_state.get("evaluation")
     if kept is not None and kept[0] == key:
         return kept[1:]
-    unseen = select_faces(dataset, split, run=run)
-    left_out = len(select_faces(dataset, split)) - len(unseen)
-    faces = unseen if limit is None else select_faces(dataset, split, limit=limit, run=run)
-    missing = count_missing(faces, run.weights())
+    chosen = select_faces(dataset, split, limit=limit, run=run)
+    missing = count_missing(chosen, run.weights())
     if missing:
         st.markdown(
             f"**{missing:,}** different pictures have not been through this backbone yet. It is "
@@ -107,12 +109,12 @@ def predictions_of(
         shared.progress("Faces", stop=missing > 0) as on_progress,
     ):
         table = predict_faces(run, dataset, split, limit=limit, on_progress=on_progress)
-    unread = len(faces) - len(table)
-    st.session_state["evaluation"] = (key, table, left_out, unread)
+    left_out = count_left_out(run, dataset, split, table, limit=limit)
+    st.session_state["evaluation"] = (key, table, left_out)
     if missing:
         # Without the question and the button, which have had their answer.
         st.rerun()
-    return table, left_out, unread
+    return table, left_out
 
 
 @st.cache_data(max_entries=4, show_spinner="Computing the figures …")
@@ -240,26 +242,22 @@ shared.demo_badge(faces)
 chosen_split, most = choose_faces(faces)
 # One element, with or without progress in it: tabs that moved would go back to the first.
 with st.container():
-    answers, left_out, unread = predictions_of(chosen_run, faces, chosen_split, most)
+    answers, left_out = predictions_of(chosen_run, faces, chosen_split, most)
     # Pictures that could not be read may be read the next time.
     answers_key = (*evaluation_key(chosen_run, faces, chosen_split, most), len(answers))
     figures = figures_of(
         answers_key, answers, training_floors(faces), constant_half_width(chosen_run)
     )
 show_figures(figures)
-if left_out:
-    st.caption(
-        f"{left_out:,} {'face was' if left_out == 1 else 'faces were'} left out: the model was "
-        "trained on them, so they would flatter it."
-    )
-if copies := int(is_copy(faces.of(chosen_split)).sum()):
-    st.caption(
-        f"{copies:,} {'face was' if copies == 1 else 'faces were'} left out: copies of others, "
-        "which would count twice."
-    )
+for count, reason in (
+    (left_out.seen, "the model was trained on them, so they would flatter it"),
+    (left_out.copies, "copies of others, which would count twice"),
+):
+    if count:
+        st.caption(f"{count:,} {'face was' if count == 1 else 'faces were'} left out: {reason}.")
 if answers["split"].eq("train").any():
     st.caption(TRAIN_NOTE)
-if unread:
+if unread := left_out.unreadable:
     st.warning(
         f"{unread:,} {'picture' if unread == 1 else 'pictures'} could not be read: the figures are "
         "of the other faces.",

@@ -12,6 +12,7 @@ from agegender.dataset.dataset import Dataset
 from agegender.errors import DatasetError
 from agegender.evaluation import charts
 from agegender.evaluation.crossings import CROSSINGS, FIGURES, NO_GAPS, largest_gaps
+from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.fairness import (
     compute_fairness,
     crossing_table,
@@ -22,7 +23,7 @@ from agegender.evaluation.fairness import (
 from agegender.evaluation.gates import FALSE_ACCEPT_LIMIT, NEAR_YEARS, gate_curve
 from agegender.evaluation.labels import CROSSING_TITLES, FIGURE_TITLES
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
-from agegender.evaluation.predictions import predict_faces, select_faces
+from agegender.evaluation.predictions import predict_faces
 from agegender.training.features import count_missing
 from agegender.training.run import Run
 

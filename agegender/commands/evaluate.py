@@ -19,15 +19,8 @@ from agegender.commands.choice import (
 from agegender.commands.progress import progress_bar
 from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.dataset.split import is_copy
-from agegender.evaluation.predictions import (
-    SPLITS,
-    TRAIN_NOTE,
-    count_unreadable,
-    find_seen,
-    predict_faces,
-    select_faces,
-)
+from agegender.evaluation.evaluated_faces import SPLITS, TRAIN_NOTE, count_left_out
+from agegender.evaluation.predictions import predict_faces
 from agegender.training.run import Run
 
 
@@ -68,15 +61,14 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(_format(metrics))
-        copies = int(is_copy(dataset.of(args.split)).sum())
-        if copies:
-            print(f"{copies:,} more faces were left out: they are copies of others.")
-        seen = int(find_seen(chosen, select_faces(dataset, args.split), args.split).sum())
-        if seen:
-            print(f"{seen:,} more faces were left out: the model was trained on them.")
-        unread = count_unreadable(predictions, dataset, args.split, chosen, limit=args.limit)
-        if unread:
-            print(f"{unread:,} more faces were left out: their pictures could not be read.")
+        left_out = count_left_out(chosen, dataset, args.split, predictions, limit=args.limit)
+        for count, reason in (
+            (left_out.copies, "they are copies of others"),
+            (left_out.seen, "the model was trained on them"),
+            (left_out.unreadable, "their pictures could not be read"),
+        ):
+            if count:
+                print(f"{count:,} more faces were left out: {reason}.")
         if predictions["split"].eq("train").any():
             print(TRAIN_NOTE)
     return 0

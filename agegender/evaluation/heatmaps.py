@@ -13,8 +13,8 @@ import pandas as pd
 
 from agegender.config import SEED
 from agegender.errors import DatasetError, InvalidImageError
+from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.kept import kept_counts, kept_folder
-from agegender.evaluation.predictions import select_faces
 from agegender.evaluation.strata import draw_stratified
 from agegender.evaluation.test_reads import log_test_read
 from agegender.explanation.faithfulness import (
@@ -114,7 +114,7 @@ def measure_heatmaps(
     Args:
         run: A run with trained heads.
         dataset: Where the faces are from.
-        split: One of `predictions.SPLITS`.
+        split: One of `evaluated_faces.SPLITS`.
         count: At most so many faces.
         seed: Of the draw, the random maps and the destroyed weights.
         on_progress: Called with (done, total): in faces, and anew in destroyed

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agegender.config import SEED, SPLIT_NAMES
-from agegender.dataset.split import is_copy
+from agegender.config import SEED
 from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError, InvalidModelError
+from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.kept import model_key, tables_folder
 from agegender.evaluation.test_reads import log_test_read
 from agegender.model.answer import CHUNK_FACES, answer_features, answered_gender
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from agegender.dataset.dataset import Dataset
     from agegender.training.runs import Run
     from agegender.uncertainty.uncertainty import Uncertainty
-
-SPLITS = (*SPLIT_NAMES, "all")
-"""What can be evaluated; "all" leaves out what was set aside."""
-
-TRAIN_NOTE = (
-    "Faces of the train split are among these: if the model was trained on them, its figures are "
-    "better than on new faces. Use the test split to report skill."
-)
 
 LABELS = ("file", "sha256", "split", "age", "gender", "race")
 """What is known of the faces that are predicted."""
@@ -46,82 +38,6 @@ COLUMNS = (
     "age_high",
     "unfamiliar",
 )
-
-
-def select_faces(
-    dataset: Dataset,
-    split: str,
-    *,
-    limit: int | None = None,
-    seed: int = SEED,
-    run: Run | None = None,
-) -> pd.DataFrame:
-    """Choose the faces that are evaluated: of a picture that is there several times, one.
-
-    Copies are not independent; counted as if they were, they would make every interval
-    too narrow.
-
-    Args:
-        dataset: Where from.
-        split: One of `SPLITS`.
-        limit: At most so many faces, drawn by the seed; None for all.
-        seed: Of the draw.
-        run: Leave out what it was trained on (see `find_seen`).
-
-    Returns:
-        Rows of `dataset.faces`, in their order.
-
-    Raises:
-        DatasetError: If the split holds no face.
-        ValueError: If the split is unknown or the limit is below 1.
-    """
-    if split not in SPLITS:
-        raise ValueError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit is {limit}, but must be at least 1")
-    faces = dataset.of(split)
-    faces = faces[~is_copy(faces)].reset_index(drop=True)
-    if faces.empty:
-        raise DatasetError(
-            f"No face of {dataset.folder} is in the split {split!r}; choose another split or a "
-            "larger dataset."
-        )
-    if run is not None:
-        faces = faces[~find_seen(run, faces, split)].reset_index(drop=True)
-        if faces.empty:
-            raise DatasetError(
-                f"Run {run.id} was trained on every face of {dataset.folder} in the split "
-                f"{split!r}; choose another split or dataset."
-            )
-    if limit is not None and limit < len(faces):
-        faces = faces.sample(limit, random_state=seed).sort_index()
-    return faces
-
-
-def find_seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
-    """Tell which faces a run's heads or backbone were trained on, wherever they come from.
-
-    Args:
-        run: It has a list of what it was trained on, or its backbone has one.
-        faces: Rows of `Dataset.faces`.
-        split: The split that is asked for. "train" is asked for in order to
-            look at what was learned, so nothing of it counts as seen.
-
-    Returns:
-        True for each face that must not count, shape (n,); all False where there
-        is no such list.
-    """
-    from agegender.training.seen import TRAIN_FACES_NAME, is_seen, seen_file
-
-    own = run.folder / TRAIN_FACES_NAME
-    # The shipped run, and runs of earlier versions, have the backbone's list alone; that
-    # of a fine-tuned one holds what the one that it started from has seen.
-    seen = (
-        own if own.exists() else seen_file(str(run.backbone_file)) or seen_file(run.config.backbone)
-    )
-    if split == "train" or seen is None:
-        return np.zeros(len(faces), bool)
-    return is_seen(faces, seen)
 
 
 def predict_faces(
@@ -142,14 +58,14 @@ def predict_faces(
     Args:
         run: A run with trained heads.
         dataset: Need not be the one that the run was trained on.
-        split: One of `SPLITS`.
+        split: One of `evaluated_faces.SPLITS`.
         limit: At most so many faces, drawn by the seed; None for all.
         seed: Of the draw.
         on_progress: Called with (done, total), in faces.
 
     Returns:
         A row for each face whose picture can be read and that the run
-        was not trained on (`find_seen`), in the dataset's order:
+        was not trained on (`evaluated_faces.find_seen`), in the dataset's order:
         `file`, `sha256`, `split`, and as labelled `age` (years), `gender`,
         `race`; as answered `age_pred` (years, float32, at least 0),
         `p_female` (0..1, float32, calibrated where the run knows how) and
@@ -175,21 +91,6 @@ def predict_faces(
         on_progress(len(table), len(table))
     log_test_read(run, dataset.folder, split, table)
     return table
-
-
-def count_unreadable(
-    predictions: pd.DataFrame, dataset: Dataset, split: str, run: Run, *, limit: int | None = None
-) -> int:
-    """Count the chosen faces that have no prediction, since their pictures could not be read.
-
-    Args:
-        predictions: What `predict_faces` gave for the other arguments.
-        dataset: As there.
-        split: As there.
-        run: As there.
-        limit: As there.
-    """
-    return len(select_faces(dataset, split, limit=limit, run=run)) - len(predictions)
 
 
 def _table_file(run: Run, faces: pd.DataFrame, split: str) -> Path:

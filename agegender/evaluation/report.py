@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from agegender import __version__
 from agegender.config import SEED
 from agegender.errors import StorageError
+from agegender.evaluation.evaluated_faces import TRAIN_NOTE
 from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
 from agegender.evaluation.html import render_report
 from agegender.evaluation.kept import model_key
 from agegender.evaluation.metrics import compute_metrics, training_floors
 from agegender.evaluation.photos import answer_photos, photo_metrics
-from agegender.evaluation.predictions import TRAIN_NOTE, predict_faces
+from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
@@ -222,7 +223,7 @@ def _banners(evaluation: Evaluation) -> list[str]:
 def _about(evaluation: Evaluation) -> dict[str, str]:
     """Say how the figures came about, for the page and for whoever repeats them."""
     run, dataset = evaluation.run, evaluation.dataset
-    weights = run.weights()
+    weights, left_out = run.weights(), evaluation.left_out()
     drawn = "" if evaluation.limit is None else f", at most {evaluation.limit:,} faces"
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return {
@@ -234,9 +235,9 @@ def _about(evaluation: Evaluation) -> dict[str, str]:
         "Answers": "averaged over each face and its mirror image",
         "Trained on": Path(run.config.dataset).name,
         "Evaluated on": f"{dataset.folder.name}, split {evaluation.split}{drawn}",
-        "Left out": f"{evaluation.count_seen():,} faces that the model was trained on, "
-        f"{evaluation.count_copies():,} copies of others, "
-        f"{evaluation.count_unreadable():,} whose pictures could not be read",
+        "Left out": f"{left_out.seen:,} faces that the model was trained on, "
+        f"{left_out.copies:,} copies of others, "
+        f"{left_out.unreadable:,} whose pictures could not be read",
         "Split": f"SHA-256 {dataset.split_hash}",
         "Looks at a test split so far": f"{len(read_test_reads(run)):,}",
         "Seed": str(evaluation.seed),

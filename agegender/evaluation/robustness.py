@@ -23,9 +23,9 @@ from agegender.evaluation.corruptions import (
     Corruption,
     corrupt,
 )
+from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.evaluation.kept import LABELS, kept_counts, kept_folder
-from agegender.evaluation.predictions import select_faces
 from agegender.evaluation.strata import draw_stratified
 from agegender.evaluation.test_reads import log_test_read
 from agegender.images import read_image
@@ -84,7 +84,7 @@ def measure_robustness(
     Args:
         run: A run with trained heads.
         dataset: Where the faces are from.
-        split: One of `predictions.SPLITS`.
+        split: One of `evaluated_faces.SPLITS`.
         count: At most so many faces; all of them are in memory (120 kB each).
         seed: Of the draw and of the corruptions' chance.
         corruptions: What to do to the faces.

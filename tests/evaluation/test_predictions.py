@@ -13,14 +13,13 @@ import pytest
 
 from agegender.config import MAX_AGE_YEARS
 from agegender.dataset.dataset import Dataset
+from agegender.dataset.split import is_copy
 from agegender.errors import DatasetError, ModelNotFoundError, StorageError
 from agegender.evaluation import predictions as module
+from agegender.evaluation.evaluated_faces import LeftOut, count_left_out, find_seen, select_faces
 from agegender.evaluation.predictions import (
     COLUMNS,
-    count_unreadable,
-    find_seen,
     predict_faces,
-    select_faces,
 )
 from agegender.evaluation.test_reads import read_test_reads
 from agegender.images import read_image
@@ -111,9 +110,9 @@ def test_faces_that_could_not_be_read_are_counted_and_asked_for_again(
     with monkeypatch.context() as patch:
         patch.setattr(module, "_predict", lambda *args: real(*args).iloc[2:])
         short = predict_faces(run, dataset, "validation", limit=5)
-    assert count_unreadable(short, dataset, "validation", run, limit=5) == 2
+    assert count_left_out(run, dataset, "validation", short, limit=5).unreadable == 2
     whole = predict_faces(run, dataset, "validation", limit=5)
-    assert count_unreadable(whole, dataset, "validation", run, limit=5) == 0
+    assert count_left_out(run, dataset, "validation", whole, limit=5).unreadable == 0
 
 
 def test_a_face_that_cannot_be_read_leaves_the_others_their_own_answers(trained: Any) -> None:
@@ -136,7 +135,15 @@ def test_faces_that_the_heads_have_learned_do_not_count(trained: Any) -> None:
     run, dataset = trained
     everything = dataset.of("all")
     assert find_seen(run, everything, "all").tolist() == everything["split"].eq("train").tolist()
-    assert set(predict_faces(run, dataset, "all")["split"]) == {"validation", "test"}
+    table = predict_faces(run, dataset, "all")
+    assert set(table["split"]) == {"validation", "test"}
+    left_out = count_left_out(run, dataset, "all", table)
+    assert left_out == LeftOut(
+        int((everything["split"].eq("train") & ~is_copy(everything)).sum()),
+        int(is_copy(everything).sum()),
+        0,
+    )
+    assert left_out.seen + left_out.copies == len(everything) - len(table)
     # As they are in another folder, where the split may be another.
     elsewhere = dataset.of("train").assign(split="test", file="another.jpg")
     assert find_seen(run, elsewhere, "test").all()

@@ -90,7 +90,7 @@ def test_faces_that_the_backbone_has_seen_are_left_out_and_counted(
     def seen(run: Run, faces: pd.DataFrame, split: str) -> NDArray[np.bool_]:
         return np.arange(len(faces)) < 2
 
-    monkeypatch.setattr("agegender.evaluation.predictions.find_seen", seen)
+    monkeypatch.setattr("agegender.evaluation.evaluated_faces.find_seen", seen)
     assert "2 faces were left out" in text_of(open_page("evaluation"))
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agegender.dataset.split import is_copy
-from agegender.evaluation.predictions import count_unreadable, find_seen, select_faces
+from agegender.evaluation.evaluated_faces import LeftOut, count_left_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,17 +44,8 @@ class Evaluation:
     metrics: dict[str, Any]
     photos: pd.DataFrame | None = None
 
-    def count_seen(self) -> int:
-        """Count the split's faces that do not count, since the backbone knows them."""
-        faces = select_faces(self.dataset, self.split)
-        return int(find_seen(self.run, faces, self.split).sum())
-
-    def count_copies(self) -> int:
-        """Count the split's faces that do not count, since another one has their picture."""
-        return int(is_copy(self.dataset.of(self.split)).sum())
-
-    def count_unreadable(self) -> int:
-        """Count the chosen faces whose pictures could not be read."""
-        return count_unreadable(
-            self.predictions, self.dataset, self.split, self.run, limit=self.limit
+    def left_out(self) -> LeftOut:
+        """Count the split's faces that do not count."""
+        return count_left_out(
+            self.run, self.dataset, self.split, self.predictions, limit=self.limit
         )
