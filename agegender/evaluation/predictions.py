@@ -13,11 +13,12 @@ import pandas as pd
 
 from agegender.config import SEED
 from agegender.dataset.tables import read_table, write_table
-from agegender.errors import DatasetError, InvalidModelError
+from agegender.errors import DatasetError
 from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.kept import model_key, tables_folder
 from agegender.evaluation.test_reads import log_test_read
 from agegender.model.answer import CHUNK_FACES, answer_features, answered_gender
+from agegender.uncertainty.uncertainty import answer_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,25 +135,13 @@ def _answer(
 ) -> pd.DataFrame:
     """Put the answers to some faces."""
     answers = answer_features(heads, values)
-    if not np.isfinite([answers.age, answers.p_female]).all():
-        raise InvalidModelError(
-            f"The model of run {run_id} answers with something that is no number; "
-            "its weights are damaged: train it anew or choose another run."
-        )
-    table = faces[list(LABELS)].assign(
+    columns = answer_columns(answers, uncertainty, run_id=run_id)
+    return faces[list(LABELS)].assign(
         age_pred=answers.age,
-        p_female=answers.p_female,
+        p_female=np.array(columns["p_female"], np.float32),
         gender_pred=answered_gender(answers.p_female),
-        age_low=np.float32(np.nan),
-        age_high=np.float32(np.nan),
-        unfamiliar=pd.array([None] * len(answers.age), dtype="boolean"),
+        # What is unknown becomes NaN.
+        age_low=np.array(columns["age_low"], np.float32),
+        age_high=np.array(columns["age_high"], np.float32),
+        unfamiliar=pd.array(columns["unfamiliar"], dtype="boolean"),
     )
-    if uncertainty is not None:
-        assessed = uncertainty.assess(answers)
-        table["p_female"] = assessed.p_female.astype(np.float32)
-        if assessed.age_low is not None and assessed.age_high is not None:
-            table["age_low"] = assessed.age_low.astype(np.float32)
-            table["age_high"] = assessed.age_high.astype(np.float32)
-        if assessed.unfamiliar is not None:
-            table["unfamiliar"] = pd.array(assessed.unfamiliar, dtype="boolean")
-    return table

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agegender.config import GENDER_NAMES
-from agegender.errors import InvalidModelError
 from agegender.explanation.gradcam import Explanation, explain
 from agegender.model.answer import (
     Answers,
@@ -20,6 +19,7 @@ from agegender.model.answer import (
 )
 from agegender.model.architecture import FEATURE_COUNT, FEATURES_LAYER
 from agegender.model.preprocessing import prepare
+from agegender.uncertainty.uncertainty import answer_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +98,7 @@ class Predictor:
         self.model: Any = run.load_model()
         self._uncertainty = run.load_uncertainty()
         self._lock = threading.Lock()
-        network = self.model if self._uncertainty is None else _with_features(self.model)
+        network = _with_features(self.model)
 
         def both_views(rgb: Any) -> tuple[Any, ...]:
             pixels = tf.cast(rgb, tf.float32)
@@ -107,13 +107,16 @@ class Predictor:
             # (2 x batch, 1 or 2) -> (2, batch, 1 or 2): view, face, number
             age = tf.reshape(outputs["age"], (2, -1, 1))
             gender = tf.reshape(outputs["gender"], (2, -1, len(GENDER_NAMES)))
-            ages, genders = average_views(age, gender, axis=0)
-            answers = ages[:, 0], probability_of_female(genders)
-            if FEATURES_LAYER not in outputs:
-                return answers
             features = tf.reshape(outputs[FEATURES_LAYER], (2, -1, FEATURE_COUNT))
-            disagreement = tf.abs(age[0] - age[1])[:, 0]
-            return *answers, disagreement, tf.reduce_mean(features, axis=0)
+            ages, genders = average_views(age, gender, axis=0)
+            disagreement = tf.abs(age[0] - age[1])
+            # In the order of `Answers`.
+            return (
+                ages[:, 0],
+                probability_of_female(genders),
+                disagreement[:, 0],
+                tf.reduce_mean(features, axis=0),
+            )
 
         shape = (None, self.spec.size, self.spec.size, 3)
         self._both_views = tf.function(both_views, input_signature=[tf.TensorSpec(shape, tf.uint8)])
@@ -190,24 +193,10 @@ class Predictor:
         filled[:count] = faces
         with self._lock:
             outputs = self._both_views(filled)
-        age, p_female, *rest = (np.asarray(output)[:count] for output in outputs)
-        if not np.isfinite([age, p_female]).all():
-            raise InvalidModelError(
-                f"The model of run {self.run.id} answers with something that is no number; "
-                "its weights are damaged: train it anew or choose another run."
-            )
-        if self._uncertainty is None:
-            return [
-                Prediction(*answer) for answer in zip(age.tolist(), p_female.tolist(), strict=True)
-            ]
-        assessed = self._uncertainty.assess(Answers(age, p_female, *rest))
-        unknown = [None] * count
-        low, high, unfamiliar = (
-            unknown if values is None else values.tolist()
-            for values in (assessed.age_low, assessed.age_high, assessed.unfamiliar)
-        )
-        columns = (age.tolist(), assessed.p_female.tolist(), low, high, unfamiliar)
-        return [Prediction(*face) for face in zip(*columns, strict=True)]
+        answers = Answers(*(np.asarray(output)[:count] for output in outputs))
+        columns = answer_columns(answers, self._uncertainty, run_id=self.run.id)
+        rows = zip(*columns.values(), strict=True)
+        return [Prediction(**dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def _with_features(model: Any) -> Any:

@@ -80,6 +80,45 @@ class Uncertainty:
         return Assessment(low, high, p_female, unfamiliar)
 
 
+def answer_columns(
+    answers: Answers, uncertainty: Uncertainty | None, *, run_id: str
+) -> dict[str, list[Any]]:
+    """Put answers beside how sure they are.
+
+    Args:
+        answers: Of a run's heads, for n faces.
+        uncertainty: Of the same run; None where it has none.
+        run_id: The run's name.
+
+    Returns:
+        Lists of n by the names of `predictor.Prediction`'s attributes, which say what they
+        are; of None where the run cannot tell.
+
+    Raises:
+        InvalidModelError: If an answer is no number.
+    """
+    if not np.isfinite([answers.age, answers.p_female]).all():
+        raise InvalidModelError(
+            f"The model of run {run_id} answers with something that is no number; "
+            "its weights are damaged: train it anew or choose another run."
+        )
+    if uncertainty is None:
+        assessed = Assessment(None, None, answers.p_female.astype(np.float64), None)
+    else:
+        assessed = uncertainty.assess(answers)
+    columns: dict[str, NDArray[Any] | None] = {
+        "age": answers.age,
+        "p_female": assessed.p_female,
+        "age_low": assessed.age_low,
+        "age_high": assessed.age_high,
+        "unfamiliar": assessed.unfamiliar,
+    }
+    unknown = [None] * len(answers.age)
+    return {
+        name: unknown if values is None else values.tolist() for name, values in columns.items()
+    }
+
+
 @dataclass(frozen=True)
 class AnsweredFaces:
     """Answers for faces with their labels.
