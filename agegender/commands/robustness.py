@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             on_progress=on_progress,
         )
-    table = robustness_table(answers)
+    table = robustness_table(answers, seed=args.seed)
     if args.json:
         print(table.to_json(orient="records", indent=2))
     else:

@@ -170,11 +170,12 @@ def read_robustness(
     return None
 
 
-def robustness_table(answers: pd.DataFrame) -> pd.DataFrame:
+def robustness_table(answers: pd.DataFrame, *, seed: int = SEED) -> pd.DataFrame:
     """Sum up every cell.
 
     Args:
         answers: What `measure_robustness` returned.
+        seed: Of the bootstrap.
 
     Returns:
         A row for each cell: `corruption`, `level`, `n`, `mae` (years) with
@@ -190,7 +191,7 @@ def robustness_table(answers: pd.DataFrame) -> pd.DataFrame:
     for (name, level), cell in answers.groupby(["corruption", "level"], sort=False):
         errors = (cell["age_pred"] - cell["age"]).abs().to_numpy(np.float64)
         hits = int((cell["gender_pred"] == cell["gender"]).sum())
-        mae_low, mae_high = bootstrap_mean(errors)
+        mae_low, mae_high = bootstrap_mean(errors, seed=seed)
         accuracy_low, accuracy_high = wilson(hits, len(cell))
         rows.append(
             {

@@ -187,6 +187,11 @@ def test_figures_and_tables_say_what_was_found(check: HeatmapCheck) -> None:
     figure = plots.plot_faithfulness(check)
     assert len(figure.axes) == 4
     assert all(len(ax.lines) == 3 for ax in figure.axes)
+    bands, others = (
+        plots.plot_faithfulness(check, seed=seed).axes[0].collections[0].get_paths()[0].vertices
+        for seed in (1, 2)
+    )
+    assert (bands != others).any()
     groups = [ax.get_title() for ax in plots.plot_mean_maps(check, 0.8).axes if ax.get_title()]
     assert groups[0] == "all\nn = 12"
     (ax,) = plots.plot_sanity(check).axes

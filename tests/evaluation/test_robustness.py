@@ -100,6 +100,7 @@ def test_worse_pictures_are_measured(model: Brightness, run: Any, dataset: Datas
         (clean["age_pred"] - clean["age"]).abs().mean()
     )
     assert (table["mae_low"] < table["mae"]).all()
+    assert not robustness_table(answers, seed=1).equals(robustness_table(answers, seed=2))
     assert (table["mae"] < table["mae_high"]).all()
 
 

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from agegender.config import ACCENT_COLOR, FRAME_SIZE, GENDER_COLORS, MUTED_COLOR
+from agegender.config import ACCENT_COLOR, FRAME_SIZE, GENDER_COLORS, MUTED_COLOR, SEED
 from agegender.evaluation.heatmap_tables import mean_maps
 from agegender.evaluation.heatmaps import HEADS, OTHER_MAPS
 from agegender.evaluation.intervals import bootstrap_mean
@@ -40,11 +40,12 @@ _PIXELS = {"deletion": "Share of pixels taken away", "insertion": "Share of pixe
 _PANEL_PIXELS = 96
 
 
-def plot_faithfulness(check: HeatmapCheck) -> Figure:
+def plot_faithfulness(check: HeatmapCheck, *, seed: int = SEED) -> Figure:
     """Draw the deletion and insertion curves of both heads, with 95% intervals.
 
     Args:
         check: What `measure_heatmaps` returned.
+        seed: Of the bootstrap.
     """
     figure = new_figure(9.6, 6.4)
     grid = figure.subplots(len(HEADS), len(KINDS), sharey="row")
@@ -53,7 +54,7 @@ def plot_faithfulness(check: HeatmapCheck) -> Figure:
             style_axes(ax)
             for name, (text, color, line) in zip((head, *OTHER_MAPS), _LOOKS, strict=True):
                 changes = check.changes(head, name, kind).astype(np.float64)
-                low, high = np.transpose([bootstrap_mean(step) for step in changes.T])
+                low, high = np.transpose([bootstrap_mean(step, seed=seed) for step in changes.T])
                 ax.fill_between(SHARES, low, high, color=color, alpha=0.15, linewidth=0)
                 ax.plot(SHARES, changes.mean(axis=0), line, color=color, linewidth=2, label=text)
             percent_ticks(ax.xaxis)

@@ -40,7 +40,11 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
             "Can the heatmaps be trusted?",
             LEAD,
             figures=[
-                draw("heatmaps_faithfulness", plots.plot_faithfulness(check), CURVES),
+                draw(
+                    "heatmaps_faithfulness",
+                    plots.plot_faithfulness(check, seed=evaluation.seed),
+                    CURVES,
+                ),
                 draw("heatmaps_mean", plots.plot_mean_maps(check, crop), MEANS),
                 draw("heatmaps_sanity", plots.plot_sanity(check), SANITY),
             ],

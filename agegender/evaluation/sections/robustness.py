@@ -15,7 +15,7 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
     )
     if answers is None:
         return []
-    table = robustness_table(answers)
+    table = robustness_table(answers, seed=evaluation.seed)
     lead = (
         "The same faces, made worse in several ways at five strengths each, after ImageNet-C. "
         "A stratified draw of the split; bands are 95% intervals."
