@@ -5,6 +5,7 @@ can read it without waiting for TensorFlow.
 """
 
 import os
+from bisect import bisect_left
 from pathlib import Path
 
 # -- Places on disk ----------------------------------------------------------
@@ -44,6 +45,12 @@ MAX_AGE_YEARS = 116
 
 AGE_BANDS = ((0, 25, "young 0-25"), (26, 50, "adult 26-50"), (51, MAX_AGE_YEARS, "senior 51+"))
 """(youngest, oldest, name), both ends included, in whole years."""
+
+
+def age_band(years: float) -> int:
+    """Return which of `AGE_BANDS` an age is in; the last has all older ones as well."""
+    return bisect_left(AGE_BANDS[:-1], years, key=lambda band: band[1])
+
 
 ADULT_AGE_YEARS = 18
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agegender.config import AGE_BANDS, GENDER_NAMES, RACE_NAMES
+from agegender.config import AGE_BANDS, GENDER_NAMES, RACE_NAMES, age_band
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +31,7 @@ def _named(codes: NDArray[np.int64], names: Sequence[str]) -> pd.Categorical[Any
 
 
 def _bands(faces: pd.DataFrame) -> pd.Categorical[Any]:
-    oldest = [oldest for _, oldest, _ in AGE_BANDS[:-1]]
-    codes = np.searchsorted(oldest, faces["age"].to_numpy(), side="left")
+    codes = np.array([age_band(years) for years in faces["age"].tolist()], np.int64)
     return _named(codes, [name for _, _, name in AGE_BANDS])
 
 

@@ -52,7 +52,6 @@ def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:
         Text: `Figure`, `Faces`, `Value`, `95% interval`, `No skill`.
     """
     age, gender, count = metrics["age"], metrics["gender"], metrics["n"]
-    young, old = age["by_range"]["0-12"], age["by_range"]["51+"]
     gap = gender["race_gap"]
     rows = [
         _age_row("Age MAE, years", age),
@@ -60,8 +59,10 @@ def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:
         ("Median absolute error, years", count, years(age["median_error"]), "", ""),
         ("Bias (predicted minus true), years", count, years(age["bias"], signed=True), "", ""),
         (f"CS@{CS_YEARS} (off by at most {CS_YEARS} years)", count, percent(age["cs5"]), "", ""),
-        _age_row("Age MAE, ages 0-12, years", young),
-        _age_row("Age MAE, ages 51 and over, years", old),
+        *(
+            _age_row(f"Age MAE, ages {ages.replace('+', ' and over')}, years", figures)
+            for ages, figures in age["by_range"].items()
+        ),
         (
             "Gender accuracy",
             count,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agegender.config import AGE_BANDS
+from agegender.config import AGE_BANDS, age_band
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float
     """
     years = np.arange(OLDEST_YEARS + 1)
     labels = np.minimum(ages, OLDEST_YEARS).astype(int)
-    band = np.searchsorted([oldest for _, oldest, _ in AGE_BANDS[:-1]], years)
+    band = np.array([age_band(age) for age in range(OLDEST_YEARS + 1)])
     counts = np.bincount(band[labels], minlength=len(AGE_BANDS))
     shares = np.where(counts > 0, BAND_SHARES, 0)
     of_band = np.where(counts > 0, shares / shares.sum() * len(ages) / np.maximum(counts, 1), 1.0)
