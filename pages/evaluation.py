@@ -30,6 +30,7 @@ from agegender.evaluation.report import write_report
 from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
+from agegender.model.answer import probability_of
 from agegender.prediction.words import confidence_words
 from agegender.training.features import count_missing
 from agegender.training.runs import Run
@@ -177,7 +178,7 @@ def show_pictures(dataset: Dataset, predictions: pd.DataFrame) -> None:
         for row in shown.itertuples():
             with st.container(width=150, gap=None), shared.errors_as_messages():
                 st.image(read_image(dataset.path(row.file)), width=150, alt=row.file)
-                sure = row.p_female if row.gender_pred else 1 - row.p_female
+                sure = float(probability_of(row.gender_pred, row.p_female))
                 gender = f"{GENDER_NAMES[row.gender_pred]} {confidence_words(sure)}"
                 st.markdown(f"**{row.age_pred:.0f}**, {gender}")
                 st.caption(f"true {row.age}, {GENDER_NAMES[row.gender]}, {RACE_NAMES[row.race]}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agegender.config import GENDER_NAMES
 from agegender.images import read_image
+from agegender.model.answer import probability_of
 from agegender.training.runs import Run
 from pages import shared
 from pages.gradcam_trust import show_trust
@@ -156,7 +157,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         st.image(age_map, width="stretch", alt="Heatmap of the age head")
         st.caption("Orange raises the predicted age, blue lowers it.")
     with gender_place:
-        share = answer.p_female if gender == "female" else 1 - answer.p_female
+        share = float(probability_of(GENDER_NAMES.index(gender), answer.p_female))
         st.markdown(f"**{gender.capitalize()}: {confidence_words(share)}**")
         st.image(gender_map, width="stretch", alt=f"Heatmap of the gender head for {gender}")
         if maps.gender(gender).any():

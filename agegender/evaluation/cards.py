@@ -12,6 +12,7 @@ from agegender.config import GENDER_NAMES, SEED
 from agegender.errors import InvalidImageError
 from agegender.evaluation.plots.pictures import FaceCard
 from agegender.images import read_image
+from agegender.model.answer import probability_of
 from agegender.model.preprocessing import InputSpec, prepare
 from agegender.prediction.words import confidence_words
 
@@ -127,7 +128,7 @@ def _square(picture: NDArray[np.uint8], crop: float) -> NDArray[np.uint8]:
 
 
 def _card(pictures: dict[str, NDArray[np.uint8]], row: Mapping[Any, Any]) -> FaceCard:
-    confidence = row["p_female"] if row["gender_pred"] else 1 - row["p_female"]
+    confidence = float(probability_of(row["gender_pred"], row["p_female"]))
     return FaceCard(
         pictures,
         truth=f"{GENDER_NAMES[row['gender']]}, {row['age']}",

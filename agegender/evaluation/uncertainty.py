@@ -10,6 +10,7 @@ import pandas as pd
 from agegender.config import SEED
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
+from agegender.model.answer import answered_gender, probability_of
 from agegender.uncertainty.intervals import MISS, clip_ends
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def risk_curve(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def _confidence(predictions: pd.DataFrame) -> NDArray[np.float64]:
     p_female = predictions["p_female"].to_numpy(np.float64)
-    return np.asarray(np.maximum(p_female, 1 - p_female))
+    return np.asarray(probability_of(answered_gender(p_female), p_female), np.float64)
 
 
 def _intervals(

@@ -103,3 +103,18 @@ def answered_gender(p_female: NDArray[np.float32] | float) -> NDArray[np.int64]:
         int64, of the same shape.
     """
     return np.where(np.asarray(p_female) >= FEMALE_THRESHOLD, _FEMALE, 1 - _FEMALE)
+
+
+def probability_of(
+    gender: NDArray[np.int64] | int, p_female: NDArray[np.floating] | float
+) -> NDArray[np.floating]:
+    """Return the probability of a gender; of the answered one, it is how sure the answer is.
+
+    Args:
+        gender: Index into `GENDER_NAMES`, any shape.
+        p_female: Probability of "female", 0..1, of the same shape.
+
+    Returns:
+        0..1, of the same shape and of `p_female`'s type.
+    """
+    return np.where(np.asarray(gender) == _FEMALE, p_female, np.subtract(1, p_female))

@@ -15,6 +15,7 @@ from agegender.model.answer import (
     Answers,
     answered_gender,
     average_views,
+    probability_of,
     probability_of_female,
 )
 from agegender.model.architecture import FEATURE_COUNT, FEATURES_LAYER
@@ -69,7 +70,7 @@ class Prediction:
     @property
     def confidence(self) -> float:
         """Probability of `gender`, in [0.5, 1]."""
-        return max(self.p_female, 1 - self.p_female)
+        return float(probability_of(answered_gender(self.p_female), self.p_female))
 
 
 class Predictor:

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agegender.model.answer import answered_gender, average_views, probability_of_female
+from agegender.model.answer import (
+    answered_gender,
+    average_views,
+    probability_of,
+    probability_of_female,
+)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -28,3 +33,11 @@ def test_a_tie_is_female() -> None:
     assert answered.tolist() == [0, 1, 1]
     assert answered.dtype == np.int64
     assert int(answered_gender(0.5)) == 1
+
+
+def test_probability_is_that_of_the_named_gender() -> None:
+    p_female = np.array([0.25, 0.75], np.float32)
+    answered = probability_of(answered_gender(p_female), p_female)
+    np.testing.assert_array_equal(answered, np.array([0.75, 0.75], np.float32))
+    assert answered.dtype == np.float32
+    assert float(probability_of(1, 0.25)) == 0.25
