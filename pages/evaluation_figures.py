@@ -8,11 +8,11 @@ import streamlit as st
 
 from agegender.config import ADULT_AGE_YEARS
 from agegender.evaluation import tables
+from agegender.evaluation.formats import in_years, percent, percent_range, year_range
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import CS_YEARS
 from agegender.evaluation.published import read_published
 from agegender.training.run import Run
-from pages import shared
 
 GROUPINGS = ("band", "decade", "race", "gender")
 
@@ -20,19 +20,18 @@ GROUPINGS = ("band", "decade", "race", "gender")
 def show_figures(metrics: dict[str, Any]) -> None:
     """Show the main figures, each beside what no skill would give."""
     age, gender = metrics["age"], metrics["gender"]
-    gender_low, gender_high = gender["accuracy_ci95"]
     tiles = (
         (
             "Age MAE",
-            shared.years(age["mae"]),
-            f"no skill: {shared.years(age['floor_mae'])}",
-            f"Mean absolute error, 95% interval {tables.year_range(age['mae_ci95'])} years, "
-            f"standard deviation {shared.years(age['mae_std'])}. "
+            in_years(age["mae"]),
+            f"no skill: {in_years(age['floor_mae'])}",
+            f"Mean absolute error, 95% interval {year_range(age['mae_ci95'])} years, "
+            f"standard deviation {in_years(age['mae_std'])}. "
             f"No skill: always {age['floor_age']:.0f}.",
         ),
         (
             "Median error",
-            shared.years(age["median_error"]),
+            in_years(age["median_error"]),
             "half are closer",
             "Half of the faces are off by less.",
         ),
@@ -44,21 +43,20 @@ def show_figures(metrics: dict[str, Any]) -> None:
         ),
         (
             f"Within {CS_YEARS} years",
-            shared.percent(age["cs5"]),
+            percent(age["cs5"]),
             f"CS@{CS_YEARS}",
             f"Share of faces whose age is off by at most {CS_YEARS} years.",
         ),
         (
             "Gender",
-            shared.percent(gender["accuracy"]),
-            f"no skill: {shared.percent(gender['floor_accuracy'])}",
-            f"Share that is right, 95% interval {shared.percent(gender_low)} to "
-            f"{shared.percent(gender_high)}. "
+            percent(gender["accuracy"]),
+            f"no skill: {percent(gender['floor_accuracy'])}",
+            f"Share that is right, 95% interval {percent_range(gender['accuracy_ci95'])}. "
             f"No skill: always {gender['floor_gender']}.",
         ),
         (
             "Adults' gender",
-            tables.percent(gender["adult_accuracy"]),
+            percent(gender["adult_accuracy"]),
             f"n = {gender['adult_n']:,}",
             f"Accuracy from {ADULT_AGE_YEARS} years on: faces of children tell little.",
         ),
@@ -114,8 +112,8 @@ def show_published(run: Run, *, expanded: bool) -> None:
         show_figures(published)
         coverage = published["uncertainty"]["intervals"]["all"]
         st.markdown(
-            f"{shared.percent(coverage['coverage'])} of the ages lie in their "
-            f"{coverage['promised']:.0%} intervals, which are {shared.years(coverage['width'])} "
+            f"{percent(coverage['coverage'])} of the ages lie in their "
+            f"{coverage['promised']:.0%} intervals, which are {in_years(coverage['width'])} "
             "wide on average."
         )
         show_groups(published, key="published_groups")

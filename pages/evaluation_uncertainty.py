@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from agegender.evaluation import charts
+from agegender.evaluation.formats import in_years, percent, percent_range
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.tables import coverage_breakdown
 from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS, risk_at
@@ -34,24 +35,23 @@ def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: 
 def show_intervals(metrics: dict[str, Any]) -> None:
     """Show how many ages lie inside of their intervals, and how wide these are."""
     every = metrics["uncertainty"]["intervals"]["all"]
-    low, high = every["coverage_ci95"]
     with st.container(horizontal=True):
         st.metric(
             "Coverage",
-            shared.percent(every["coverage"]),
-            f"target: {shared.percent(every['promised'])}",
+            percent(every["coverage"]),
+            f"target: {percent(every['promised'])}",
             delta_color="off",
             delta_arrow="off",
-            help=f"95% interval {shared.percent(low)} to {shared.percent(high)}.",
+            help=f"95% interval {percent_range(every['coverage_ci95'])}.",
             border=True,
             width=200,
         )
         st.metric(
             "Mean width",
-            shared.years(every["width"]),
+            in_years(every["width"]),
             None
             if every["constant_width"] is None
-            else f"fixed width: {shared.years(every['constant_width'])}",
+            else f"fixed width: {in_years(every['constant_width'])}",
             delta_color="off",
             delta_arrow="off",
             help="Of the 90% intervals, beside that of an interval as wide for every face.",
@@ -84,15 +84,13 @@ def show_unsure(predictions: pd.DataFrame) -> None:
             help="Below, the answer is \u201cunsure\u201d.",
         )
         chosen = risk_at(predictions, threshold / 100)
-        st.metric("Answered", shared.percent(chosen["share"]), border=True)
+        st.metric("Answered", percent(chosen["share"]), border=True)
         accuracy = chosen["accuracy"]
         ends = chosen["accuracy_ci95"]
         st.metric(
             "Accuracy of these",
-            "none" if accuracy is None else shared.percent(accuracy),
-            help=None
-            if ends is None
-            else f"95% interval {shared.percent(ends[0])} to {shared.percent(ends[1])}.",
+            "none" if accuracy is None else percent(accuracy),
+            help=None if ends is None else f"95% interval {percent_range(ends)}.",
             border=True,
         )
     right.altair_chart(charts.risk_chart(predictions, chosen))
@@ -103,10 +101,9 @@ def show_unfamiliar(unfamiliar: dict[str, Any] | None) -> None:
     if unfamiliar is None:
         st.caption("This run cannot tell which faces are unlike those that it learned from.")
         return
-    low, high = unfamiliar["share_ci95"]
     st.markdown(
         f"**{unfamiliar['flagged']:,}** of {unfamiliar['n']:,} faces "
-        f"({shared.percent(unfamiliar['share'])}; {shared.percent(low)} to {shared.percent(high)}) "
+        f"({percent(unfamiliar['share'])}; {percent_range(unfamiliar['share_ci95'])}) "
         "are flagged as unlike the training faces; the threshold is set so that one in a hundred "
         "ordinary faces is."
     )

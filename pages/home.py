@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from agegender.config import SEED
+from agegender.evaluation.formats import in_years, percent
 from pages import shared
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def show_model_card() -> bool:
     st.markdown(f"{shared.run_label(run)}.")
     if (published := read_published(run)) is not None:
         st.markdown(
-            f"**{shared.years(published['age']['mae'])}** off on average, and right about gender "
-            f"in **{shared.percent(published['gender']['accuracy'])}**, on {published['n']:,} "
+            f"**{in_years(published['age']['mae'])}** off on average, and right about gender "
+            f"in **{percent(published['gender']['accuracy'])}**, on {published['n']:,} "
             "test faces."
         )
     if not run.weights().has_skill:

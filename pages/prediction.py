@@ -12,8 +12,9 @@ import pandas as pd
 import streamlit as st
 
 from agegender.errors import InvalidImageError
+from agegender.evaluation.formats import in_years, percent
 from agegender.prediction.sources import iter_pictures
-from agegender.prediction.words import UNSURE_BELOW
+from agegender.prediction.words import UNSURE_BELOW, confidence_percent
 from agegender.training.run import Run, best_epoch
 from pages import prediction_faces as faces
 from pages import shared
@@ -82,12 +83,12 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     with st.container(horizontal=True, vertical_alignment="center"):
         view = faces.choose_view() if answer.faces else faces.BOXES
         # Beside a photo without faces too: the ZIP has pictures of the other photos' faces.
-        percent = st.slider(
+        unsure_percent = st.slider(
             "Call a gender unsure below, %", 50, 95, round(100 * UNSURE_BELOW), 5, width=260,
             key="prediction_unsure", persist_state="session",
             help="On cards and in pictures. The table and its files have every confidence.",
         )  # fmt: skip
-    result.call_unsure_below(percent / 100)
+    result.call_unsure_below(unsure_percent / 100)
     if not answer.faces:
         st.info(f"No face was found in {answer.file}.", icon=":material/search_off:")
         if st.button("It is already a face crop", icon=":material/crop:"):
@@ -125,9 +126,8 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
 def show_table(result: Result) -> None:
     """Show every row, and why a photo has no answer."""
     table = pd.DataFrame([row for rows in result.rows for row in rows])
-    # "100%" would promise what no model can.
-    sure = (100 * table["gender_confidence"].astype(float)).round().clip(upper=99)
-    table["gender_confidence"] = sure
+    confidence = table["gender_confidence"].astype(float)
+    table["gender_confidence"] = confidence.map(confidence_percent, na_action="ignore")
     table["flags"] = table["flags"].replace("", None)
     st.dataframe(
         table.drop(columns=["x", "y", "width", "height"]).dropna(axis="columns", how="all"),
@@ -249,8 +249,8 @@ def show_known_error(run: Run) -> None:
         if best is None:
             st.markdown("This model's error is not known.")
         else:
-            mae = shared.years(best["val_age_mae"])
-            accuracy = shared.percent(best["val_gender_accuracy"])
+            mae = in_years(best["val_age_mae"])
+            accuracy = percent(best["val_gender_accuracy"])
             st.markdown(
                 f"On the validation faces that chose it, it was off by **{mae}** on average and "
                 f"right about gender in **{accuracy}**."

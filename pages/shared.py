@@ -390,16 +390,6 @@ def picture_types() -> list[str]:
 # -- Numbers as a person would say them ------------------------------------------
 
 
-def years(value: float) -> str:
-    """Format an error in years."""
-    return f"{value:.1f} years"
-
-
-def percent(share: float) -> str:
-    """Format a share in [0, 1]."""
-    return f"{100 * share:.1f}%"
-
-
 def duration(seconds: float) -> str:
     """Format a length of time, rounded the more the longer it is."""
     if seconds < 90:

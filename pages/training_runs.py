@@ -6,6 +6,7 @@ import streamlit as st
 
 from agegender.errors import RunError
 from agegender.evaluation.charts import training_chart
+from agegender.evaluation.formats import in_years, percent
 from agegender.training.run import best_epoch
 from agegender.training.runs import (
     RESUMABLE,
@@ -92,8 +93,8 @@ def show_curves(run: Run) -> None:
     with st.container(horizontal=True):
         for label, value in (
             ("Best epoch", f"{best['epoch']:.0f} of {len(history)}"),
-            ("Validation MAE", shared.years(best["val_age_mae"])),
-            ("Validation gender", shared.percent(best["val_gender_accuracy"])),
+            ("Validation MAE", in_years(best["val_age_mae"])),
+            ("Validation gender", percent(best["val_gender_accuracy"])),
             ("Validation loss", f"{best['val_loss']:.3f}"),
         ):
             st.metric(label, value, width=140)
@@ -164,8 +165,8 @@ def outcome(run: Run) -> str:
         return ""
     if best is None:
         return ""
-    accuracy = shared.percent(best["val_gender_accuracy"])
-    return f" · MAE {shared.years(best['val_age_mae'])}, gender {accuracy} on half of validation"
+    accuracy = percent(best["val_gender_accuracy"])
+    return f" · MAE {in_years(best['val_age_mae'])}, gender {accuracy} on half of validation"
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")

@@ -10,10 +10,10 @@ import pandas as pd
 from agegender.config import SEED
 from agegender.errors import DatasetError
 from agegender.evaluation.crossings import FIGURES, POPULATIONS, crossings
+from agegender.evaluation.formats import percent, percent_range, years
 from agegender.evaluation.gates import age_gates
 from agegender.evaluation.labels import FIGURE_TITLES
 from agegender.evaluation.predictions import predict_faces
-from agegender.evaluation.tables import MISSING, percent, years
 
 if TYPE_CHECKING:
     from agegender.dataset.dataset import Dataset
@@ -214,4 +214,4 @@ def _with_ends(figure: str, value: float, low: float, high: float) -> str:
 
 def _ends(row: dict[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return MISSING if low is None else f"{percent(low)} to {percent(high)}"
+    return percent_range(None if low is None else [low, high])

@@ -17,9 +17,9 @@ import pandas as pd
 
 from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, SEED
 from agegender.errors import DatasetError, InvalidImageError
+from agegender.evaluation.formats import MISSING
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
-from agegender.evaluation.tables import MISSING
 from agegender.images import read_image
 from agegender.model.answer import answered_gender
 from agegender.prediction.photos import predict_photo

@@ -8,6 +8,13 @@ from typing import Any
 import pandas as pd
 
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES
+from agegender.evaluation.formats import (
+    MISSING,
+    percent,
+    percent_range,
+    year_range,
+    years,
+)
 from agegender.evaluation.groups import GROUPINGS
 from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import CS_YEARS, group_table
@@ -15,31 +22,6 @@ from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS
 
 BREAKDOWNS = (*GROUPINGS, "range")
 """Every way in which `compute_metrics` breaks the figures down."""
-
-MISSING = "n/a"
-"""Stands for a figure that cannot be computed."""
-
-
-def years(value: float | None, *, signed: bool = False) -> str:
-    """Write a number of years with one digit."""
-    if value is None:
-        return MISSING
-    return f"{value:+.1f}" if signed else f"{value:.1f}"
-
-
-def percent(share: float | None) -> str:
-    """Write a share, 0..1, in percent with one digit."""
-    return MISSING if share is None else f"{share:.1%}"
-
-
-def year_range(ends: list[float] | None) -> str:
-    """Write an interval of years."""
-    return MISSING if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
-
-
-def percent_range(ends: list[float] | None) -> str:
-    """Write an interval of shares."""
-    return MISSING if ends is None else f"{ends[0]:.1%} to {ends[1]:.1%}"
 
 
 def headline_table(metrics: dict[str, Any]) -> pd.DataFrame:

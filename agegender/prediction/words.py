@@ -26,11 +26,16 @@ def gender_words(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) 
     return f"{prediction.gender} ({confidence})"
 
 
+def confidence_percent(confidence: float) -> int:
+    """Round a probability to 1 to 99%: no model can promise more, or less."""
+    return min(max(round(100 * confidence), 1), 99)
+
+
 def confidence_words(confidence: float) -> str:
-    """Say a probability, as "97%"; never "100%" or "0%", which no model can promise."""
-    if confidence >= 0.995:
-        return "over 99%"
-    return f"{confidence:.0%}" if confidence > 0.005 else "under 1%"
+    """Say a probability, as "97%", "over 99%" or "under 1%"."""
+    exact, shown = round(100 * confidence), confidence_percent(confidence)
+    bound = "over " if exact > shown else "under " if exact < shown else ""
+    return f"{bound}{shown}%"
 
 
 def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from agegender.evaluation.formats import percent, percent_range, year_range, years
 from agegender.evaluation.html import Headline, Section
 from agegender.evaluation.metrics import CS_YEARS
 from agegender.evaluation.sections.base import Draw, Evaluation
-from agegender.evaluation.tables import headline_table, percent, percent_range, year_range, years
+from agegender.evaluation.tables import headline_table
 
 
 def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:

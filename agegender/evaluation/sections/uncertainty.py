@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from agegender.evaluation import plots
+from agegender.evaluation.formats import percent, percent_range
 from agegender.evaluation.html import Section
 from agegender.evaluation.sections.base import Draw, Evaluation
-from agegender.evaluation.tables import coverage_breakdown, percent, percent_range, risk_table
+from agegender.evaluation.tables import coverage_breakdown, risk_table
 
 _WORDS = {
     "predicted_decade": "decade of the answered age",
