@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FACE_CENTRE = (0.49, 0.52)
+FACE_MIDDLE = (0.49, 0.52)
 """The middle of a face, as shares of the frame's side from the left and from the top; set by
 eye on some chips."""
 
@@ -22,7 +22,7 @@ def face_ellipse(
     side: int,
     half_axes: tuple[float, float],
     *,
-    centre: tuple[float, float] = FACE_CENTRE,
+    centre: tuple[float, float] = FACE_MIDDLE,
 ) -> NDArray[np.float32]:
     """Tell a face from what surrounds it in a frame: hair, clothes, background.
 

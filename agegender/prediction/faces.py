@@ -35,8 +35,8 @@ LANDMARK_SCORE = 0.95
 """What the landmark network must give it. Both are set so that pictures without
 faces yield next to none (docs/face-detection.md)."""
 
-FACE_CENTER = (98.0, 98.0)
-FACE_SIDE = 180.0
+SQUARE_CENTER = (98.0, 98.0)
+SQUARE_SIDE = 180.0
 """The square of UTKFace's frame, in its pixels, from hairline to chin."""
 
 GRAIN_SIGMA = 2.0
@@ -155,8 +155,8 @@ def _main_turn(faces: list[Face]) -> int:
 def _box_around(reading: Reading) -> Box:
     """Return the square around a face; the detector's box is loose for turned ones."""
     from_frame = fit_similarity(FRAME_LANDMARKS, reading.landmarks)
-    side = FACE_SIDE * float(np.hypot(from_frame[0, 0], from_frame[1, 0]))
-    left, top = (move(np.array(FACE_CENTER), from_frame) - side / 2).tolist()
+    side = SQUARE_SIDE * float(np.hypot(from_frame[0, 0], from_frame[1, 0]))
+    left, top = (move(np.array(SQUARE_CENTER), from_frame) - side / 2).tolist()
     return Box(left, top, side, side, reading.upright_score)
 
 

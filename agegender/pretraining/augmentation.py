@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from agegender.model.frame import FACE_CENTRE, face_ellipse
+from agegender.model.frame import FACE_MIDDLE, face_ellipse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def _surround(
         surroundings[:] = rng.integers(0, 256, 3)
     elif rng.random() < 0.5:
         surroundings = np.ascontiguousarray(surroundings[:, ::-1])
-    left, top = (place + rng.uniform(-0.02, 0.02) for place in FACE_CENTRE)
+    left, top = (place + rng.uniform(-0.02, 0.02) for place in FACE_MIDDLE)
     across, down = (float(rng.uniform(*half_axis)) for half_axis in HALF_AXES)
     face = face_ellipse(frame.shape[0], (across, down), centre=(left, top))
     return np.asarray(cv2.blendLinear(frame, surroundings, face, 1 - face), np.uint8)
