@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import pandas as pd
 
 from agegender.config import GENDER_NAMES, SEED
 from agegender.errors import InvalidImageError
-from agegender.evaluation.plots.pictures import FaceCard
 from agegender.images import read_image
 from agegender.model.answer import probability_of
 from agegender.model.preprocessing import InputSpec, prepare
@@ -24,6 +24,26 @@ if TYPE_CHECKING:
 
 PICTURE_SIZE = 160
 """Side of a card's pictures, in pixels."""
+
+
+@dataclass(frozen=True)
+class FaceCard:
+    """A face with its pictures and what is said about it.
+
+    Attributes:
+        pictures: RGB, uint8, by their caption; all of a figure's cards have
+            equally many.
+        truth: The labels, in a few words.
+        answer: The model's answers, in a few words.
+        confidence: How sure the gender is, in words.
+        is_wrong: Whether the gender is wrong.
+    """
+
+    pictures: dict[str, NDArray[np.uint8]]
+    truth: str
+    answer: str
+    confidence: str
+    is_wrong: bool = False
 
 
 def worst_ages(predictions: pd.DataFrame, count: int) -> pd.DataFrame:

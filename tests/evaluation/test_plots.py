@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from agegender.evaluation import plots
+from agegender.evaluation.cards import FaceCard
 from agegender.evaluation.metrics import compute_metrics
 from agegender.evaluation.plots.style import percent_ticks
 
@@ -102,9 +103,7 @@ def test_pretraining_marks_where_the_size_changes() -> None:
 
 def test_cards_show_truth_and_answer() -> None:
     picture = np.zeros((8, 8, 3), dtype=np.uint8)
-    cards = [
-        plots.FaceCard({"": picture, "age": picture}, "male, 30", "female, 40", "70%", True)
-    ] * 4
+    cards = [FaceCard({"": picture, "age": picture}, "male, 30", "female, 40", "70%", True)] * 4
     titles = [ax.get_title(loc="left") for ax in plots.plot_cards(cards, title="Faces").axes]
     assert titles.count("true: male, 30\nmodel: female, 40 (70%)") == 4
     assert titles.count("age") == 4

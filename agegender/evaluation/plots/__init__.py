@@ -15,7 +15,7 @@ from agegender.evaluation.plots.gender import (
     plot_roc,
 )
 from agegender.evaluation.plots.heatmaps import plot_faithfulness, plot_mean_maps, plot_sanity
-from agegender.evaluation.plots.pictures import FaceCard, plot_cards
+from agegender.evaluation.plots.pictures import plot_cards
 from agegender.evaluation.plots.pretraining import plot_pretraining
 from agegender.evaluation.plots.robustness import plot_robustness
 from agegender.evaluation.plots.training import plot_training
@@ -26,7 +26,6 @@ from agegender.evaluation.plots.uncertainty import (
 )
 
 __all__ = [
-    "FaceCard",
     "plot_age",
     "plot_age_error",
     "plot_age_scatter",

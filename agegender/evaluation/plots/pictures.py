@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
@@ -13,31 +12,10 @@ from agegender.config import MUTED_COLOR
 from agegender.evaluation.plots.style import INK_COLOR, new_figure, title_above
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from agegender.evaluation.cards import FaceCard
 
 MOST_ACROSS = 6
 """Pictures side by side in a figure."""
-
-
-@dataclass(frozen=True)
-class FaceCard:
-    """A face with its pictures and what is said about it.
-
-    Attributes:
-        pictures: RGB, uint8, by their caption; all of a figure's cards have
-            equally many.
-        truth: The labels, in a few words.
-        answer: The model's answers, in a few words.
-        confidence: How sure the gender is, in words.
-        is_wrong: Whether the gender is wrong.
-    """
-
-    pictures: dict[str, NDArray[np.uint8]]
-    truth: str
-    answer: str
-    confidence: str
-    is_wrong: bool = False
 
 
 def plot_cards(cards: Sequence[FaceCard], *, title: str) -> Figure:
