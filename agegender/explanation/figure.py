@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from agegender.config import GENDER_NAMES
-from agegender.explanation.overlay import DEFAULT_OPACITY, color_scale, overlay_heatmap
+from agegender.explanation.overlay import color_scale, overlay_heatmap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,6 @@ def plot_explanation(
     explanation: Explanation,
     *,
     title: str = "",
-    opacity: float = DEFAULT_OPACITY,
 ) -> Figure:
     """Draw a face beside the overlays of its age and gender maps.
 
@@ -32,7 +31,6 @@ def plot_explanation(
         face: The square that the model saw, RGB, uint8, shape (size, size, 3).
         explanation: Its heatmaps.
         title: What the model answered, below the face.
-        opacity: Cover where a map is strongest, from 0 to 1.
 
     Returns:
         A figure of four panels that belongs to no window.
@@ -42,11 +40,11 @@ def plot_explanation(
     grid = figure.add_gridspec(2, 2 + len(GENDER_NAMES), height_ratios=(22, 1))
     shown = {
         "Face": face,
-        "Age": overlay_heatmap(face, explanation.age, signed=True, opacity=opacity),
+        "Age": overlay_heatmap(face, explanation.age, signed=True),
     }
     for name in GENDER_NAMES:
         heatmap = explanation.gender(name)
-        shown[f"Speaks for {name}"] = overlay_heatmap(face, heatmap, opacity=opacity)
+        shown[f"Speaks for {name}"] = overlay_heatmap(face, heatmap)
     for column, (label, picture) in enumerate(shown.items()):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(picture)

@@ -110,14 +110,13 @@ def overlay_heatmap(
 
 
 def explanation_pictures(
-    face: NDArray[np.uint8], explanation: Explanation, *, opacity: float = DEFAULT_OPACITY
+    face: NDArray[np.uint8], explanation: Explanation
 ) -> dict[str, NDArray[np.uint8]]:
     """Draw every heatmap of a face, alone and laid over it.
 
     Args:
         face: The square that the model saw, RGB, uint8, shape (size, size, 3).
         explanation: Its heatmaps.
-        opacity: Cover where a map is strongest, from 0 to 1.
 
     Returns:
         RGB pictures of the face's shape by name: `age-heatmap`, `age-overlay`, and
@@ -131,5 +130,5 @@ def explanation_pictures(
         pictures[f"{name}-heatmap"] = color_heatmap(
             heatmap, signed=signed, height=height, width=width
         )
-        pictures[f"{name}-overlay"] = overlay_heatmap(face, heatmap, signed=signed, opacity=opacity)
+        pictures[f"{name}-overlay"] = overlay_heatmap(face, heatmap, signed=signed)
     return pictures

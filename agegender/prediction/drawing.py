@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from agegender.config import ACCENT_COLOR, FRAME_SIZE, GENDER_COLORS, MUTED_COLOR
-from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap, resize_heatmap
+from agegender.explanation.overlay import overlay_heatmap, resize_heatmap
 from agegender.prediction.alignment import FRAME_LANDMARKS, fit_similarity
 from agegender.prediction.faces import scale_face
 from agegender.prediction.words import UNSURE_BELOW
@@ -120,7 +120,6 @@ def lay_over_photo(
     crop: float,
     *,
     signed: bool = False,
-    opacity: float = DEFAULT_OPACITY,
 ) -> NDArray[np.uint8]:
     """Lay heatmaps over a photo, each where its face is.
 
@@ -130,7 +129,6 @@ def lay_over_photo(
         heatmaps: One for each face, as from `Predictor.explain`.
         crop: The share of the frame that the model sees (`InputSpec.crop`).
         signed: Whether values below zero have a meaning of their own.
-        opacity: As for `overlay_heatmap`.
 
     Returns:
         RGB, uint8, of a size that `canvas` chose.
@@ -147,7 +145,7 @@ def lay_over_photo(
         values = resize_heatmap(heatmap, _MAP_SIZE, _MAP_SIZE)
         laid = cv2.warpAffine(values, to_photo, (width, height), flags=cv2.INTER_LINEAR)
         np.copyto(whole, laid, where=np.abs(laid) > np.abs(whole))
-    return overlay_heatmap(drawn, whole, signed=signed, opacity=opacity)
+    return overlay_heatmap(drawn, whole, signed=signed)
 
 
 def interval_bar(prediction: Prediction) -> str:
