@@ -10,7 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from agegender.config import GENDER_NAMES
-from agegender.images import read_image
+from agegender.images import png_bytes, read_image
 from agegender.model.answer import probability_of
 from agegender.training.runs import Run
 from pages import shared
@@ -127,7 +127,6 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
     """Show the face and both maps side by side."""
     # matplotlib takes a moment, which the other pages need not wait for.
     from agegender.explanation.overlay import DEFAULT_OPACITY, overlay_heatmap
-    from agegender.prediction.export import png_bytes
     from agegender.prediction.quality import UNFAMILIAR
     from agegender.prediction.words import confidence_words
     from pages.prediction_faces import show_flag

@@ -31,7 +31,7 @@ from pages.prediction_uploads import take_photos
 if TYPE_CHECKING:
     from streamlit.typing import UploadedFile
 
-    from agegender.prediction.export import ExplainedPhoto
+    from agegender.prediction.explained import ExplainedPhoto
     from agegender.prediction.predictor import Predictor
 
 FAILURES_SHOWN = 4
@@ -168,7 +168,7 @@ def show_failures(result: Result) -> None:
 
 def show_downloads(predictor: Predictor, uploads: list[UploadedFile], result: Result) -> None:
     """Offer the answers as files."""
-    from agegender.prediction.export import write_zip
+    from agegender.prediction.explained import write_zip
     from agegender.prediction.tables import table_bytes
 
     rows = [row for rows in result.rows for row in rows]
@@ -215,7 +215,7 @@ def explained_photos(
     predictor: Predictor, uploads: list[UploadedFile], result: Result
 ) -> Iterator[ExplainedPhoto]:
     """Explain the photos at hand as they have been answered, until there are `ZIP_FACES` faces."""
-    from agegender.prediction.export import explain_photo
+    from agegender.prediction.explained import explain_photo
 
     left = ZIP_FACES
     pictures = iter_pictures(sources_of(uploads))

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from agegender.images import jpeg_bytes
 from agegender.prediction.quality import FLAGS
 from agegender.prediction.words import age_words, gender_words
 from pages import shared
@@ -64,8 +65,6 @@ def show_photo(picture: NDArray[np.uint8], alt: str) -> bytes:
     Returns:
         The picture as a JPEG file.
     """
-    from agegender.prediction.export import jpeg_bytes
-
     file = jpeg_bytes(picture)
     height, width = picture.shape[:2]
     st.image(file, width=max(1, min(1000, round(620 * width / height))), alt=alt)

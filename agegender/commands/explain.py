@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agegender.commands.predict import add_arguments, exit_code, open_predictor, report, show
-from agegender.prediction.export import explain_photos, write_folder
+from agegender.prediction.explained import explain_photos, write_folder
 from agegender.prediction.sources import iter_pictures
 
 

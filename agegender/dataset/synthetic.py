@@ -8,14 +8,12 @@ have something to show.
 from __future__ import annotations
 
 import datetime
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from agegender.config import SEED
 from agegender.dataset.archives import is_empty_folder
@@ -23,6 +21,7 @@ from agegender.dataset.drawing.face import draw_face
 from agegender.dataset.duplicates import CANDIDATE_BITS, perceptual_hash
 from agegender.dataset.hashing import HASH_BITS, pack_hashes
 from agegender.errors import DatasetError
+from agegender.images import jpeg_bytes
 from agegender.storage import replacing
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _draw_folder(
     hashes = np.zeros((total, HASH_BITS // 64), np.uint64)
     for number, (age, gender, race) in enumerate(labels):
         rgb, hashes[number] = _draw_another(labels[number], (seed, number), hashes[:number])
-        content = _encode(rgb)
+        content = jpeg_bytes(rgb, quality=_JPEG_QUALITY)
         date = _date(number)
         if number < count:
             name = f"{age}_{gender}_{race}_{date}"
@@ -195,9 +194,3 @@ def _date(number: int) -> str:
     """Return a date and time in UTKFace's form, another for each number."""
     moment = _FIRST_DATE + datetime.timedelta(seconds=17 * number)
     return f"{moment:%Y%m%d%H%M%S}{number % 1000:03d}"
-
-
-def _encode(rgb: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()

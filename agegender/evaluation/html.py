@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from PIL import Image
 
 from agegender.config import ACCENT_COLOR, MUTED_COLOR
 from agegender.evaluation.plots.style import INK_COLOR, PAPER_COLOR
 from agegender.evaluation.tables import cell
+from agegender.images import jpeg_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from agegender.evaluation.plots.pictures import FaceCard
+    from agegender.evaluation.cards import FaceCard
 
 TEMPLATE = "report.html.j2"
 
@@ -121,6 +120,5 @@ def _inline_svg(text: str) -> str:
 
 def _inline_picture(pixels: NDArray[np.uint8]) -> str:
     """Write RGB pixels as a data address."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    picture = jpeg_bytes(pixels, quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(picture).decode()

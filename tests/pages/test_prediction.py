@@ -15,8 +15,8 @@ from streamlit.runtime.scriptrunner import StopException
 from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
+from agegender.images import jpeg_bytes
 from agegender.prediction.drawing import draw_answers
-from agegender.prediction.export import jpeg_bytes
 from agegender.prediction.faces import Face, crop_face
 from agegender.prediction.predictor import load_predictor
 from agegender.training.run import Run
