@@ -23,11 +23,11 @@ from agegender.evaluation.evaluated_faces import (
     count_left_out,
     select_faces,
 )
-from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import Floors, compute_metrics, training_floors
 from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.report import write_report
 from agegender.evaluation.test_reads import read_test_reads
+from agegender.evaluation.titles import GROUP_TITLES, HISTORY_TITLES
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
 from agegender.model.answer import probability_of
@@ -190,8 +190,8 @@ def show_training(run: Run) -> None:
     if history.empty:
         st.caption("This run keeps no curves.")
         return
-    measures = ("loss", "age_mae", "gender_accuracy")
-    for column, measure in zip(st.columns(3), measures, strict=True):
+    columns = st.columns(len(HISTORY_TITLES))
+    for column, measure in zip(columns, HISTORY_TITLES, strict=True):
         column.altair_chart(charts.training_chart(history, measure))
 
 

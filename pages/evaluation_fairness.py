@@ -21,9 +21,9 @@ from agegender.evaluation.fairness import (
     gate_table,
 )
 from agegender.evaluation.gates import FALSE_ACCEPT_LIMIT, NEAR_YEARS, gate_curve
-from agegender.evaluation.labels import CROSSING_TITLES, FIGURE_TITLES
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
 from agegender.evaluation.predictions import predict_faces
+from agegender.evaluation.titles import CROSSING_TITLES, FIGURE_TITLES
 from agegender.training.features import count_missing
 from agegender.training.run import Run
 

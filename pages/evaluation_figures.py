@@ -9,9 +9,9 @@ import streamlit as st
 from agegender.config import ADULT_AGE_YEARS
 from agegender.evaluation import tables
 from agegender.evaluation.formats import in_years, percent, percent_range, year_range
-from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import CS_YEARS
 from agegender.evaluation.published import read_published
+from agegender.evaluation.titles import GROUP_TITLES
 from agegender.training.run import Run
 
 GROUPINGS = ("band", "decade", "race", "gender")

@@ -9,8 +9,8 @@ import streamlit as st
 
 from agegender.evaluation import charts
 from agegender.evaluation.formats import in_years, percent, percent_range
-from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.tables import coverage_breakdown
+from agegender.evaluation.titles import GROUP_TITLES
 from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS, risk_at
 from agegender.prediction.words import UNSURE_BELOW
 from pages import shared

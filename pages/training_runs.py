@@ -7,6 +7,7 @@ import streamlit as st
 from agegender.errors import RunError
 from agegender.evaluation.charts import training_chart
 from agegender.evaluation.formats import in_years, percent
+from agegender.evaluation.titles import HISTORY_TITLES
 from agegender.training.run import best_epoch
 from agegender.training.runs import (
     RESUMABLE,
@@ -98,8 +99,8 @@ def show_curves(run: Run) -> None:
             ("Validation loss", f"{best['val_loss']:.3f}"),
         ):
             st.metric(label, value, width=140)
-    measures = ("loss", "age_mae", "gender_accuracy")
-    for column, measure in zip(st.columns(3), measures, strict=True):
+    columns = st.columns(len(HISTORY_TITLES))
+    for column, measure in zip(columns, HISTORY_TITLES, strict=True):
         column.altair_chart(training_chart(history, measure), key=f"{run.id}-{measure}")
 
 

@@ -12,8 +12,8 @@ from agegender.errors import DatasetError
 from agegender.evaluation.crossings import FIGURES, POPULATIONS, crossings
 from agegender.evaluation.formats import percent, percent_range, years
 from agegender.evaluation.gates import age_gates
-from agegender.evaluation.labels import FIGURE_TITLES
 from agegender.evaluation.predictions import predict_faces
+from agegender.evaluation.titles import FIGURE_TITLES
 
 if TYPE_CHECKING:
     from agegender.dataset.dataset import Dataset

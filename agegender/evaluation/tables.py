@@ -16,8 +16,8 @@ from agegender.evaluation.formats import (
     years,
 )
 from agegender.evaluation.groups import GROUPINGS
-from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.metrics import CS_YEARS, group_table
+from agegender.evaluation.titles import GROUP_TITLES
 from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS
 
 BREAKDOWNS = (*GROUPINGS, "range")

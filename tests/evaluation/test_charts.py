@@ -11,8 +11,8 @@ from agegender.config import GENDER_COLORS, RACE_COLORS, SPLIT_COLORS
 from agegender.evaluation import charts
 from agegender.evaluation.distributions import MOST_POINTS
 from agegender.evaluation.groups import GROUPINGS
-from agegender.evaluation.labels import GATE_CURVES
 from agegender.evaluation.metrics import compute_metrics
+from agegender.evaluation.titles import GATE_CURVES
 
 HISTORY = pd.DataFrame(
     {

@@ -19,8 +19,8 @@ from agegender.evaluation.charts.style import (
     layered,
 )
 from agegender.evaluation.distributions import bias_table, error_table, error_title, scatter_sample
-from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
+from agegender.evaluation.titles import AGE_ERROR, AGE_SCATTER, RESIDUALS, titled
 
 
 def age_scatter_chart(predictions: pd.DataFrame) -> Any:
@@ -36,8 +36,8 @@ def age_scatter_chart(predictions: pd.DataFrame) -> Any:
         alt.Chart(shown)
         .mark_circle(size=26, opacity=0.55, clip=True)
         .encode(
-            x=alt.X("age:Q", title="True age, years", scale=scale),
-            y=alt.Y("age_pred:Q", title="Predicted age, years", scale=scale),
+            x=alt.X("age:Q", title=AGE_SCATTER.x, scale=scale),
+            y=alt.Y("age_pred:Q", title=AGE_SCATTER.y, scale=scale),
             color=gender_color(),
             tooltip=_face_tooltip(),
         )
@@ -46,7 +46,7 @@ def age_scatter_chart(predictions: pd.DataFrame) -> Any:
     return layered(
         points,
         dashed(alt.Chart(line)).encode(x="age:Q", y="age_pred:Q"),
-        title=titled("Predicted and true age", len(predictions), len(shown)),
+        title=titled(AGE_SCATTER.what, len(predictions), len(shown)),
         height=SQUARE_HEIGHT,
     )
 
@@ -58,12 +58,12 @@ def residual_chart(predictions: pd.DataFrame) -> Any:
         predictions: As in `compute_metrics`, with `file` for the tooltip.
     """
     shown = _named(scatter_sample(predictions))
-    axis = alt.Y("error:Q", title="Predicted minus true age, years")
+    axis = alt.Y("error:Q", title=RESIDUALS.y)
     points = (
         alt.Chart(shown)
         .mark_circle(size=22, opacity=0.45)
         .encode(
-            x=alt.X("age:Q", title="True age, years"),
+            x=alt.X("age:Q", title=RESIDUALS.x),
             y=axis,
             color=gender_color(),
             tooltip=_face_tooltip(),
@@ -88,7 +88,7 @@ def residual_chart(predictions: pd.DataFrame) -> Any:
         points,
         zero.encode(y="error:Q"),
         trend,
-        title=titled("Age error and its mean by decade", len(predictions), len(shown)),
+        title=titled(RESIDUALS.what, len(predictions), len(shown)),
         height=SQUARE_HEIGHT,
     )
 
@@ -130,10 +130,10 @@ def age_error_chart(metrics: dict[str, Any], by: str) -> Any:
         group_table(age[f"by_{by}"]),
         "mae",
         by,
-        title="MAE, years",
+        title=AGE_ERROR.y,
         percent=False,
-        floor_label=f"no skill: always {age['floor_age']:.0f} years",
-    ).properties(title=titled("Mean absolute age error", metrics["n"]))
+        floor_label=AGE_ERROR.floor.format(age["floor_age"]),
+    ).properties(title=titled(AGE_ERROR.what, metrics["n"]))
 
 
 def _named(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from agegender.config import GENDER_NAMES, RACE_COLORS, SPLIT_COLORS, SPLIT_NAMES
 from agegender.evaluation.charts.style import HEIGHT, color, count_tooltip, gender_color
 from agegender.evaluation.distributions import age_table, balance_table, race_table
-from agegender.evaluation.labels import titled
+from agegender.evaluation.titles import AGES, BALANCE, titled
 
 
 def age_chart(faces: pd.DataFrame) -> Any:
@@ -23,12 +23,12 @@ def age_chart(faces: pd.DataFrame) -> Any:
         An `altair.Chart`, as every function here does.
     """
     return (
-        alt.Chart(age_table(faces), title=titled("Age", len(faces)), height=HEIGHT)
+        alt.Chart(age_table(faces), title=titled(AGES.what, len(faces)), height=HEIGHT)
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X("age_from:Q", bin="binned", title="Age, years"),
+            x=alt.X("age_from:Q", bin="binned", title=AGES.x),
             x2="age_to:Q",
-            y=alt.Y("n:Q", title="Faces", stack=True),
+            y=alt.Y("n:Q", title=AGES.y, stack=True),
             color=gender_color(),
             tooltip=[
                 alt.Tooltip("age_from:Q", title="From age"),
@@ -68,14 +68,14 @@ def balance_chart(faces: pd.DataFrame) -> Any:
     Args:
         faces: Rows with `age` and `gender`.
     """
-    title = titled("Balance of age and gender", len(faces))
+    title = titled(BALANCE.what, len(faces))
     return (
         alt.Chart(balance_table(faces), title=title, height=HEIGHT)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X("band:N", sort=None, title="Age band, years", axis=alt.Axis(labelAngle=0)),
+            x=alt.X("band:N", sort=None, title=BALANCE.x, axis=alt.Axis(labelAngle=0)),
             xOffset=alt.XOffset("gender:N", sort=list(GENDER_NAMES)),
-            y=alt.Y("n:Q", title="Faces"),
+            y=alt.Y("n:Q", title=BALANCE.y),
             color=gender_color(),
             tooltip=[
                 alt.Tooltip("band:N", title="Age band"),

@@ -16,8 +16,9 @@ from agegender.evaluation.charts.style import (
     percent_axis,
 )
 from agegender.evaluation.crossings import largest_gaps
-from agegender.evaluation.labels import (
+from agegender.evaluation.titles import (
     FIGURE_TITLES,
+    GATE,
     GATE_COLORS,
     GATE_CURVES,
     VERDICT_COLORS,
@@ -90,10 +91,10 @@ def gate_chart(curve: pd.DataFrame, gate: int, challenge: int | None) -> Any:
         .encode(
             x=alt.X(
                 "threshold:Q",
-                title="Threshold of the predicted age, years",
+                title=GATE.x,
                 scale=alt.Scale(nice=False, zero=False),
             ),
-            y=alt.Y("share:Q", title="Share", axis=percent_axis()),
+            y=alt.Y("share:Q", title=GATE.y, axis=percent_axis()),
             color=color("error", colors),
             tooltip=[
                 alt.Tooltip("error:N", title="Share"),
@@ -116,6 +117,6 @@ def gate_chart(curve: pd.DataFrame, gate: int, challenge: int | None) -> Any:
         at.mark_text(color=MUTED_COLOR, align="left", baseline="top", dx=5).encode(
             text="name:N", y=alt.value(4)
         ),
-        title=f"{gate} or over",
+        title=GATE.what.format(gate),
         height=HEIGHT,
     )

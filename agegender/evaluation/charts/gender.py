@@ -17,8 +17,8 @@ from agegender.evaluation.charts.style import (
     layered,
     percent_axis,
 )
-from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table, reliability_table, roc_table
+from agegender.evaluation.titles import CALIBRATION, CONFUSION, GENDER_ACCURACY, ROC, titled
 
 
 def gender_accuracy_chart(metrics: dict[str, Any], by: str) -> Any:
@@ -33,10 +33,10 @@ def gender_accuracy_chart(metrics: dict[str, Any], by: str) -> Any:
         group_table(gender[f"by_{by}"]),
         "accuracy",
         by,
-        title="Gender accuracy",
+        title=GENDER_ACCURACY.y,
         percent=True,
-        floor_label=f"no skill: always {gender['floor_gender']}",
-    ).properties(title=titled("Gender accuracy", metrics["n"]))
+        floor_label=GENDER_ACCURACY.floor.format(gender["floor_gender"]),
+    ).properties(title=titled(GENDER_ACCURACY.what, metrics["n"]))
 
 
 def confusion_chart(metrics: dict[str, Any]) -> Any:
@@ -52,11 +52,11 @@ def confusion_chart(metrics: dict[str, Any]) -> Any:
             rows.append((true, answered, count, share, f"{count:,}", f"{share:.1%}"))
     columns = ["true", "answered", "n", "share", "count_text", "share_text"]
     base = alt.Chart(pd.DataFrame(rows, columns=columns)).encode(
-        x=alt.X("answered:N", sort=None, title="Predicted", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("true:N", sort=None, title="True"),
+        x=alt.X("answered:N", sort=None, title=CONFUSION.x, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("true:N", sort=None, title=CONFUSION.y),
         tooltip=[
-            alt.Tooltip("true:N", title="True"),
-            alt.Tooltip("answered:N", title="Predicted"),
+            alt.Tooltip("true:N", title=CONFUSION.y),
+            alt.Tooltip("answered:N", title=CONFUSION.x),
             count_tooltip(),
             alt.Tooltip("share:Q", title="Share of row", format=".1%"),
         ],
@@ -72,7 +72,7 @@ def confusion_chart(metrics: dict[str, Any]) -> Any:
         cells,
         share.encode(text="share_text:N"),
         count.encode(text="count_text:N"),
-        title=titled("Gender: true and predicted", metrics["n"]),
+        title=titled(CONFUSION.what, metrics["n"]),
         height=HEIGHT,
     )
 
@@ -87,19 +87,19 @@ def roc_chart(predictions: pd.DataFrame) -> Any:
         alt.Chart(roc_table(predictions))
         .mark_line(color=ACCENT_COLOR, strokeWidth=2.5)
         .encode(
-            x=alt.X("false_positive_rate:Q", title="Males called female", axis=percent_axis()),
-            y=alt.Y("true_positive_rate:Q", title="Females called female", axis=percent_axis()),
+            x=alt.X("false_positive_rate:Q", title=ROC.x, axis=percent_axis()),
+            y=alt.Y("true_positive_rate:Q", title=ROC.y, axis=percent_axis()),
             order="threshold:Q",
             tooltip=[
                 alt.Tooltip("threshold:Q", title="Threshold", format=".2f"),
-                alt.Tooltip("false_positive_rate:Q", title="Males called female", format=".1%"),
-                alt.Tooltip("true_positive_rate:Q", title="Females called female", format=".1%"),
+                alt.Tooltip("false_positive_rate:Q", title=ROC.x, format=".1%"),
+                alt.Tooltip("true_positive_rate:Q", title=ROC.y, format=".1%"),
             ],
         )
     )
     line = pd.DataFrame({"false_positive_rate": [0, 1], "true_positive_rate": [0, 1]})
     guess = dashed(alt.Chart(line)).encode(x="false_positive_rate:Q", y="true_positive_rate:Q")
-    title = titled("ROC curve of gender", len(predictions))
+    title = titled(ROC.what, len(predictions))
     return layered(guess, curve, title=title, height=SQUARE_HEIGHT)
 
 
@@ -112,7 +112,7 @@ def calibration_chart(predictions: pd.DataFrame) -> Any:
     base = alt.Chart(reliability_table(predictions)).encode(
         x=alt.X(
             "predicted:Q",
-            title="Predicted probability of female",
+            title=CALIBRATION.x,
             axis=percent_axis(),
             scale=alt.Scale(domain=[0, 1]),
         ),
@@ -124,13 +124,13 @@ def calibration_chart(predictions: pd.DataFrame) -> Any:
             count_tooltip(),
         ],
     )
-    share = alt.Y("observed:Q", title="Share that is female", axis=percent_axis())
+    share = alt.Y("observed:Q", title=CALIBRATION.y, axis=percent_axis())
     line = pd.DataFrame({"predicted": [0, 1], "observed": [0, 1]})
     return layered(
         dashed(alt.Chart(line)).encode(x="predicted:Q", y="observed:Q"),
         base.mark_rule(color=ACCENT_COLOR, strokeWidth=2).encode(y="low:Q", y2="high:Q"),
         base.mark_line(color=ACCENT_COLOR).encode(y=share),
         base.mark_circle(color=ACCENT_COLOR, size=70, opacity=1).encode(y=share),
-        title=titled("Calibration of gender", len(predictions)),
+        title=titled(CALIBRATION.what, len(predictions)),
         height=SQUARE_HEIGHT,
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, RACE_COLORS
 from agegender.evaluation.charts.style import HEIGHT, count_tooltip, if_fit
-from agegender.evaluation.labels import GROUP_TITLES
+from agegender.evaluation.titles import GROUP_TITLES
 
 
 def group_chart(

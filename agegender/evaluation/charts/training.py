@@ -9,7 +9,7 @@ import pandas as pd
 
 from agegender.config import SPLIT_COLORS
 from agegender.evaluation.charts.style import HEIGHT, color, percent_axis
-from agegender.evaluation.labels import HISTORY_TITLES
+from agegender.evaluation.titles import HISTORY_TITLES
 
 
 def training_chart(history: pd.DataFrame, measure: str) -> Any:

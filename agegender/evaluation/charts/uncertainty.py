@@ -10,8 +10,8 @@ import pandas as pd
 from agegender.config import ACCENT_COLOR, WRONG_COLOR
 from agegender.evaluation.charts.groups import group_chart
 from agegender.evaluation.charts.style import HEIGHT, layered, percent_axis
-from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
+from agegender.evaluation.titles import COVERAGE, RISK, WIDTH, titled
 from agegender.evaluation.uncertainty import risk_curve
 
 _MOST_POINTS = 500
@@ -30,10 +30,10 @@ def coverage_chart(metrics: dict[str, Any], by: str) -> Any:
         groups.rename(columns={"promised": "floor_coverage"}),
         "coverage",
         by,
-        title="Coverage",
+        title=COVERAGE.y,
         percent=True,
-        floor_label="promised for all together",
-    ).properties(title=titled("Ages inside of their 90% intervals", metrics["n"]))
+        floor_label=COVERAGE.floor,
+    ).properties(title=titled(COVERAGE.what, metrics["n"]))
 
 
 def width_chart(metrics: dict[str, Any], by: str) -> Any:
@@ -48,10 +48,10 @@ def width_chart(metrics: dict[str, Any], by: str) -> Any:
         groups.rename(columns={"constant_width": "floor_width"}).astype({"floor_width": float}),
         "width",
         by,
-        title="Mean width, years",
+        title=WIDTH.y,
         percent=False,
-        floor_label="the same width for all",
-    ).properties(title=titled("Width of the 90% intervals", metrics["n"]))
+        floor_label=WIDTH.floor,
+    ).properties(title=titled(WIDTH.what, metrics["n"]))
 
 
 def risk_chart(predictions: pd.DataFrame, chosen: dict[str, Any]) -> Any:
@@ -63,10 +63,10 @@ def risk_chart(predictions: pd.DataFrame, chosen: dict[str, Any]) -> Any:
     """
     curve = risk_curve(predictions)
     step = -(-len(curve) // _MOST_POINTS)
-    shares = alt.X("share:Q", title="Share of faces answered, the surest first")
+    shares = alt.X("share:Q", title=RISK.x)
     accuracy = alt.Y(
         "accuracy:Q",
-        title="Accuracy of these",
+        title=RISK.y,
         axis=percent_axis(),
         scale=alt.Scale(zero=False),
     )
@@ -85,6 +85,6 @@ def risk_chart(predictions: pd.DataFrame, chosen: dict[str, Any]) -> Any:
             layer.encode(x=shares.axis(percent_axis()), y=accuracy, tooltip=tooltip)
             for layer in (line, mark)
         ),
-        title=titled("Gender told only when sure", len(predictions)),
+        title=titled(RISK.what, len(predictions)),
         height=HEIGHT,
     )

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, GENDER_NAMES, MUTED_COLOR
 from agegender.evaluation.distributions import bias_table, error_table, error_title, scatter_sample
-from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 from agegender.evaluation.plots.groups import plot_groups
 from agegender.evaluation.plots.style import INK_COLOR, count_ticks, label, new_axes
+from agegender.evaluation.titles import AGE_ERROR, AGE_SCATTER, RESIDUALS, titled
 
 
 def plot_age_scatter(predictions: pd.DataFrame) -> Figure:
@@ -28,8 +28,8 @@ def plot_age_scatter(predictions: pd.DataFrame) -> Figure:
     _scatter(ax, shown, shown["age_pred"])
     ax.plot([0, oldest], [0, oldest], "--", color=INK_COLOR, linewidth=1.2)
     ax.set(xlim=(0, oldest), ylim=(0, oldest))
-    title = titled("Predicted and true age", len(predictions), len(shown))
-    return label(ax, title, "True age, years", "Predicted age, years")
+    title = titled(AGE_SCATTER.what, len(predictions), len(shown))
+    return label(ax, title, AGE_SCATTER.x, AGE_SCATTER.y)
 
 
 def plot_residuals(predictions: pd.DataFrame) -> Figure:
@@ -44,8 +44,8 @@ def plot_residuals(predictions: pd.DataFrame) -> Figure:
     means = bias_table(predictions)
     ax.axhline(0, linestyle="--", color=MUTED_COLOR, linewidth=1.2)
     ax.plot(means["age"], means["bias"], "o-", color=INK_COLOR, linewidth=2, markersize=5)
-    title = titled("Age error and its mean by decade", len(predictions), len(shown))
-    return label(ax, title, "True age, years", "Predicted minus true age, years")
+    title = titled(RESIDUALS.what, len(predictions), len(shown))
+    return label(ax, title, RESIDUALS.x, RESIDUALS.y)
 
 
 def plot_errors(predictions: pd.DataFrame) -> Figure:
@@ -76,10 +76,10 @@ def plot_age_error(metrics: dict[str, Any], by: str) -> Figure:
         group_table(age[f"by_{by}"]),
         "mae",
         by,
-        title=titled("Mean absolute age error", metrics["n"]),
-        axis_title="MAE, years",
+        title=titled(AGE_ERROR.what, metrics["n"]),
+        axis_title=AGE_ERROR.y,
         percent=False,
-        floor_label=f"no skill: always {age['floor_age']:.0f} years",
+        floor_label=AGE_ERROR.floor.format(age["floor_age"]),
     )
 
 

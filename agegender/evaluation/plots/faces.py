@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from agegender.config import GENDER_COLORS, RACE_COLORS
 from agegender.evaluation.distributions import age_table, balance_table, race_table
-from agegender.evaluation.labels import titled
 from agegender.evaluation.plots.style import count_ticks, label, new_axes
+from agegender.evaluation.titles import AGES, BALANCE, titled
 
 
 def plot_age(faces: pd.DataFrame) -> Figure:
@@ -29,7 +29,7 @@ def plot_age(faces: pd.DataFrame) -> Figure:
         ax.bar(starts, counts, width, bottom, align="edge", color=color, label=gender)
         bottom = bottom + counts
     count_ticks(ax.yaxis)
-    return label(ax, titled("Age", len(faces)), "Age, years", "Faces")
+    return label(ax, titled(AGES.what, len(faces)), AGES.x, AGES.y)
 
 
 def plot_race(faces: pd.DataFrame) -> Figure:
@@ -60,4 +60,4 @@ def plot_balance(faces: pd.DataFrame) -> Figure:
         ax.bar(places + 0.38 * (number - 0.5), counts, 0.36, color=color, label=gender)
     ax.set_xticks(places, bands)
     count_ticks(ax.yaxis)
-    return label(ax, titled("Balance of age and gender", len(faces)), "Age band, years", "Faces")
+    return label(ax, titled(BALANCE.what, len(faces)), BALANCE.x, BALANCE.y)

@@ -9,14 +9,15 @@ import pandas as pd
 
 from agegender.config import AGE_BANDS, MUTED_COLOR
 from agegender.evaluation.crossings import NO_GAPS, largest_gaps
-from agegender.evaluation.labels import (
+from agegender.evaluation.plots.style import INK_COLOR, label, new_axes, percent_ticks
+from agegender.evaluation.titles import (
     FIGURE_TITLES,
+    GATE,
     GATE_COLORS,
     GATE_CURVES,
     VERDICT_COLORS,
     VERDICTS,
 )
-from agegender.evaluation.plots.style import INK_COLOR, label, new_axes, percent_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,4 +118,4 @@ def plot_gate(curve: pd.DataFrame, gate: int, challenge: int | None) -> Figure:
         )
     ax.set_ylim(0, 1.02)
     percent_ticks(ax.yaxis)
-    return label(ax, f"{gate} or over", "Threshold of the predicted age, years", "Share")
+    return label(ax, GATE.what.format(gate), GATE.x, GATE.y)

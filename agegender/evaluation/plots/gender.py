@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR, GENDER_NAMES, MUTED_COLOR, WRONG_COLOR
-from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table, reliability_table, roc_table
 from agegender.evaluation.plots.groups import plot_groups
 from agegender.evaluation.plots.style import label, new_axes, percent_ticks
+from agegender.evaluation.titles import CALIBRATION, CONFUSION, GENDER_ACCURACY, ROC, Titles, titled
 
 
 def plot_gender_accuracy(metrics: dict[str, Any], by: str) -> Figure:
@@ -26,10 +26,10 @@ def plot_gender_accuracy(metrics: dict[str, Any], by: str) -> Figure:
         group_table(gender[f"by_{by}"]),
         "accuracy",
         by,
-        title=titled("Gender accuracy", metrics["n"]),
-        axis_title="Gender accuracy",
+        title=titled(GENDER_ACCURACY.what, metrics["n"]),
+        axis_title=GENDER_ACCURACY.y,
         percent=True,
-        floor_label=f"no skill: always {gender['floor_gender']}",
+        floor_label=GENDER_ACCURACY.floor.format(gender["floor_gender"]),
     )
 
 
@@ -55,7 +55,7 @@ def plot_confusion(metrics: dict[str, Any]) -> Figure:
     ax.set_xticks(places, GENDER_NAMES, fontsize=10)
     ax.set_yticks(places, GENDER_NAMES, fontsize=10)
     ax.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5))
-    return label(ax, titled("Gender: true and predicted", metrics["n"]), "Predicted", "True")
+    return label(ax, titled(CONFUSION.what, metrics["n"]), CONFUSION.x, CONFUSION.y)
 
 
 def plot_roc(predictions: pd.DataFrame) -> Figure:
@@ -70,8 +70,7 @@ def plot_roc(predictions: pd.DataFrame) -> Figure:
     ax.plot(
         table["false_positive_rate"], table["true_positive_rate"], color=ACCENT_COLOR, linewidth=2
     )
-    title = titled("ROC curve of gender", len(predictions))
-    return _shares(ax, title, "Males called female", "Females called female")
+    return _shares(ax, ROC, len(predictions))
 
 
 def plot_calibration(predictions: pd.DataFrame) -> Figure:
@@ -85,13 +84,12 @@ def plot_calibration(predictions: pd.DataFrame) -> Figure:
     ax.plot([0, 1], [0, 1], "--", color=MUTED_COLOR, linewidth=1.2)
     ax.vlines(table["predicted"], table["low"], table["high"], color=ACCENT_COLOR, linewidth=2)
     ax.plot(table["predicted"], table["observed"], "o-", color=ACCENT_COLOR, markersize=6)
-    title = titled("Calibration of gender", len(predictions))
-    return _shares(ax, title, "Predicted probability of female", "Share that is female")
+    return _shares(ax, CALIBRATION, len(predictions))
 
 
-def _shares(ax: Any, title: str, x: str, y: str) -> Figure:
+def _shares(ax: Any, titles: Titles, count: int) -> Figure:
     """Give both axes 0 to 100%."""
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     percent_ticks(ax.xaxis)
     percent_ticks(ax.yaxis)
-    return label(ax, title, x, y)
+    return label(ax, titled(titles.what, count), titles.x, titles.y)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR, GENDER_COLORS, MUTED_COLOR, RACE_COLORS
-from agegender.evaluation.labels import GROUP_TITLES
 from agegender.evaluation.plots.style import INK_COLOR, label, new_axes, percent_ticks
+from agegender.evaluation.titles import GROUP_TITLES
 
 
 def plot_groups(

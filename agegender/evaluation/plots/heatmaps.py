@@ -13,7 +13,6 @@ from agegender.config import ACCENT_COLOR, FRAME_SIZE, GENDER_COLORS, MUTED_COLO
 from agegender.evaluation.heatmap_tables import mean_maps
 from agegender.evaluation.heatmaps import HEADS, OTHER_MAPS
 from agegender.evaluation.intervals import bootstrap_mean
-from agegender.evaluation.labels import titled
 from agegender.evaluation.plots.style import (
     INK_COLOR,
     label,
@@ -23,6 +22,7 @@ from agegender.evaluation.plots.style import (
     style_axes,
     title_above,
 )
+from agegender.evaluation.titles import titled
 from agegender.explanation.faithfulness import KINDS, SHARES
 from agegender.explanation.overlay import color_scale, resize_heatmap
 from agegender.prediction.alignment import FRAME_LANDMARKS

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR, MUTED_COLOR
 from agegender.evaluation.corruptions import CORRUPTIONS
-from agegender.evaluation.labels import titled
 from agegender.evaluation.plots.style import (
     INK_COLOR,
     new_figure,
@@ -18,6 +17,7 @@ from agegender.evaluation.plots.style import (
     title_above,
 )
 from agegender.evaluation.robustness import CLEAN
+from agegender.evaluation.titles import titled
 
 MEASURES = {
     "mae": ("Mean absolute age error, years", "Age error on corrupted pictures"),

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agegender.config import SPLIT_COLORS
-from agegender.evaluation.labels import HISTORY_TITLES
 from agegender.evaluation.plots.style import label, new_axes, percent_ticks
+from agegender.evaluation.titles import HISTORY_TITLES
 
 
 def plot_training(history: pd.DataFrame, measure: str) -> Figure:

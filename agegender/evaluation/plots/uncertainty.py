@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from agegender.config import ACCENT_COLOR
-from agegender.evaluation.labels import titled
 from agegender.evaluation.metrics import group_table
 from agegender.evaluation.plots.groups import plot_groups
 from agegender.evaluation.plots.style import label, new_axes, percent_ticks
+from agegender.evaluation.titles import COVERAGE, RISK, WIDTH, titled
 from agegender.evaluation.uncertainty import risk_curve
 
 
@@ -27,10 +27,10 @@ def plot_coverage(metrics: dict[str, Any], by: str) -> Figure:
         groups.rename(columns={"promised": "floor_coverage"}),
         "coverage",
         by,
-        title=titled("Ages inside of their 90% intervals", metrics["n"]),
-        axis_title="Coverage",
+        title=titled(COVERAGE.what, metrics["n"]),
+        axis_title=COVERAGE.y,
         percent=True,
-        floor_label="promised for all together",
+        floor_label=COVERAGE.floor,
     )
 
 
@@ -46,10 +46,10 @@ def plot_width(metrics: dict[str, Any], by: str) -> Figure:
         groups.rename(columns={"constant_width": "floor_width"}).astype({"floor_width": float}),
         "width",
         by,
-        title=titled("Width of the 90% intervals", metrics["n"]),
-        axis_title="Mean width, years",
+        title=titled(WIDTH.what, metrics["n"]),
+        axis_title=WIDTH.y,
         percent=False,
-        floor_label="the same width for all",
+        floor_label=WIDTH.floor,
     )
 
 
@@ -65,5 +65,4 @@ def plot_risk_coverage(predictions: pd.DataFrame) -> Figure:
     ax.set(xlim=(-0.02, 1.02))
     percent_ticks(ax.xaxis)
     percent_ticks(ax.yaxis)
-    title = titled("Gender told only when sure", len(predictions))
-    return label(ax, title, "Share of faces answered, the surest first", "Accuracy of these")
+    return label(ax, titled(RISK.what, len(predictions)), RISK.x, RISK.y)

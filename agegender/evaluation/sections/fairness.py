@@ -10,8 +10,8 @@ from agegender.evaluation.crossings import FIGURES
 from agegender.evaluation.fairness import crossing_table, gap_table, gate_note, gate_table
 from agegender.evaluation.gates import FALSE_ACCEPT_LIMIT, NEAR_YEARS, gate_curve
 from agegender.evaluation.html import Section
-from agegender.evaluation.labels import FIGURE_TITLES
 from agegender.evaluation.sections.base import Draw, Evaluation
+from agegender.evaluation.titles import FIGURE_TITLES
 
 ADULT_GAPS_SHOWN = 8
 
