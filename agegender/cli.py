@@ -8,7 +8,8 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from agegender import __version__
@@ -72,6 +73,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code(parse_and_run)
 
 
+@contextmanager
+def _open_streams() -> Iterator[None]:
+    """Give the streams that a service has closed a place to write to.
+
+    Their numbers, too: what TensorFlow writes by number would go into whatever file is
+    opened next.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, ExitStack() as opened:
+        if sys.stdout is None:
+            opened.enter_context(redirect_stdout(nowhere))
+        if sys.stderr is None:
+            opened.enter_context(redirect_stderr(nowhere))
+        yield
+
+
+@_open_streams()
 def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
     """Do a command's work and turn whatever ends it early into a sentence and a code.
 
@@ -85,7 +105,6 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
     """
     # TensorFlow's C++ start-up messages say nothing that a user can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper):
@@ -119,20 +138,6 @@ def in_help(path: Path) -> str:
         path: To be shown.
     """
     return str(path).replace("%", "%%")
-
-
-def _open_streams() -> None:
-    """Give the streams that a service has closed a place to write to.
-
-    Their numbers, too: what TensorFlow writes by number would go into whatever file is
-    opened next.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it stays open
 
 
 def _drop_output() -> None:
