@@ -27,7 +27,7 @@ def draw_strip() -> list[NDArray[np.uint8]]:
     """Draw the faces of the picture at the top."""
     import numpy as np
 
-    from agegender.dataset.synthetic import draw_face
+    from agegender.dataset.drawing.face import draw_face
 
     rng = np.random.default_rng(SEED)
     return [draw_face(age, gender, race, rng) for age, gender, race in HERO_FACES]

@@ -28,6 +28,15 @@ for page in ("home", "dataset", "training"):
 print([name for name in ("tensorflow", "keras") if name in sys.modules])
 """
 
+OPEN_HOME_WITHOUT_WHAT_IS_SLOW = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+# Importing them fails from here on, so that the page gets as far as it does without them.
+sys.modules.update(dict.fromkeys(("pandas", "scipy", "cv2", "matplotlib", "tensorflow")))
+at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()
+print([subheader.value for subheader in at.subheader])
+"""
+
 
 def test_home_without_anything_leads_to_the_dataset(open_page: OpenPage) -> None:
     at = open_page("home")
@@ -87,3 +96,15 @@ def test_pages_that_need_no_model_do_not_import_tensorflow(demo_faces: Path) -> 
     assert done.stdout.splitlines()[1:] == ["dataset Dataset", "training Training", "[]"], (
         done.stderr
     )
+
+
+def test_the_first_words_and_faces_of_home_wait_for_nothing_slow(workspace: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_HOME_WITHOUT_WHAT_IS_SLOW],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=APP.parent,
+    )
+    # The first card has its title; what it tells takes pandas.
+    assert "Trainings" in done.stdout, done.stderr
