@@ -1,1 +1,1 @@
-"""The face images: getting, indexing, splitting and loading them."""
+"""The face images: getting, indexing and splitting them, and drawing demo faces."""

@@ -1,1 +1,1 @@
-"""Training: cached features, heads, runs, and pretraining of the backbone."""
+"""Training: faces in batches, cached features, heads and runs."""

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agegender.config import workspace_dir
-from agegender.dataset.loader import image_batches
 from agegender.errors import StoppedError, StorageError
 from agegender.model.architecture import FEATURE_COUNT
 from agegender.model.preprocessing import PREPROCESSING_VERSION, InputSpec
 from agegender.model.weights import BackboneWeights, load_backbone
 from agegender.storage import replacing, storage_errors, write_json
+from agegender.training.loader import image_batches
 
 if TYPE_CHECKING:
     import pandas as pd

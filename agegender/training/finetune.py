@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agegender.dataset.loader import image_batches
 from agegender.errors import StoppedError
 from agegender.model.architecture import attach_heads
 from agegender.model.tensors import save_weights
 from agegender.model.weights import BackboneWeights, load_backbone
 from agegender.training.balance import band_weights
 from agegender.training.heads import age_loss
+from agegender.training.loader import image_batches
 
 if TYPE_CHECKING:
     import pandas as pd

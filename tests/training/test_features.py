@@ -86,7 +86,7 @@ def test_same_content_is_computed_once(make_faces, loads, monkeypatch):
     faces = open_dataset(folder).faces
     read = []
     monkeypatch.setattr(
-        "agegender.dataset.loader.read_image",
+        "agegender.training.loader.read_image",
         lambda data, name: read.append(name) or read_image(data, name=name),
     )
     features = load_features(folder, faces, WEIGHTS)

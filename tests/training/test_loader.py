@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agegender.dataset.loader import BATCHES_AHEAD, image_batches
 from agegender.images import read_image
 from agegender.model.preprocessing import InputSpec, prepare
+from agegender.training.loader import BATCHES_AHEAD, image_batches
 
 SPEC = InputSpec(size=32, crop=0.8)
 
