@@ -33,7 +33,7 @@ from agegender.images import read_image
 from agegender.model.answer import probability_of
 from agegender.prediction.words import confidence_words
 from agegender.training.features import count_missing
-from agegender.training.runs import Run
+from agegender.training.run import Run
 from pages import shared
 from pages.evaluation_fairness import find_fairness, show_crossings, show_gates
 from pages.evaluation_figures import show_figures, show_groups, show_published

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agegender.config import GENDER_NAMES
 from agegender.images import png_bytes, read_image
 from agegender.model.answer import probability_of
-from agegender.training.runs import Run
+from agegender.training.run import Run
 from pages import shared
 from pages.gradcam_trust import show_trust
 

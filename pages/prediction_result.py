@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agegender.errors import InvalidImageError
 from agegender.prediction.sources import Picture, Source, iter_pictures
 from agegender.prediction.words import UNSURE_BELOW
-from agegender.training.runs import Run
+from agegender.training.run import Run
 from pages import shared
 from pages.prediction_faces import CARDS_SHOWN
 

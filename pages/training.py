@@ -12,7 +12,8 @@ from agegender.model.weights import IMAGENET, BackboneWeights, find_weights
 from agegender.training.config import TrainConfig
 from agegender.training.estimate import estimate_seconds
 from agegender.training.features import count_missing
-from agegender.training.runs import Run, list_runs, start_run
+from agegender.training.run import Run
+from agegender.training.runs import list_runs, start_run
 from agegender.training.trainer import choose_faces
 from pages import shared
 from pages.training_runs import show_runs, watch

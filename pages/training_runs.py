@@ -8,16 +8,8 @@ from agegender.errors import RunError
 from agegender.evaluation.charts import training_chart
 from agegender.evaluation.formats import in_years, percent
 from agegender.evaluation.titles import HISTORY_TITLES
-from agegender.training.run import best_epoch
-from agegender.training.runs import (
-    RESUMABLE,
-    Run,
-    RunState,
-    delete_run,
-    find_run,
-    resume_run,
-    stop_run,
-)
+from agegender.training.run import Run, RunState, best_epoch
+from agegender.training.runs import RESUMABLE, delete_run, find_run, resume_run, stop_run
 from pages import shared
 from pages.training_settings import settings_table
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from agegender.training.runs import Run
+    from agegender.training.run import Run
 
 PICTURE_SIZE = 160
 """Side of a card's pictures, in pixels."""

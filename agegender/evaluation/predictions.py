@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from agegender.dataset.dataset import Dataset
-    from agegender.training.runs import Run
+    from agegender.training.run import Run
     from agegender.uncertainty.uncertainty import Uncertainty
 
 LABELS = ("file", "sha256", "split", "age", "gender", "race")

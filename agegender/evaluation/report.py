@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from agegender.dataset.dataset import Dataset
-    from agegender.training.runs import Run
+    from agegender.training.run import Run
 
 RECORD_FILE = "report.json"
 """Names every file of a report; by it a folder is known as one of ours."""

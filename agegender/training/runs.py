@@ -33,23 +33,6 @@ from agegender.storage import replacing, storage_errors, write_json, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.run import START_SECONDS, Run, RunState
 
-__all__ = [
-    "Run",
-    "RunState",
-    "check_inputs",
-    "create_run",
-    "default_run",
-    "delete_run",
-    "find_run",
-    "list_runs",
-    "prepare_resume",
-    "resume_run",
-    "shipped_run",
-    "start_run",
-    "starting",
-    "stop_run",
-]
-
 RESUMABLE = ("stopped", "failed", "interrupted")
 
 _DELETED = ".deleted-"
