@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agegender.cli import exit_code
-from agegender.commands.evaluate import add_choices, add_photos_option, open_choices
+from agegender.commands.choice import add_choices, add_photos_option, open_choices
 from agegender.commands.progress import progress_bar
 
 

@@ -1,4 +1,4 @@
-"""Choosing a run by its id, and saying what its answers are worth."""
+"""Choosing a run and the faces to measure it on, and saying what its answers are worth."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agegender.cli import in_help
-from agegender.config import default_dataset_dir
+from agegender.commands.progress import progress_bar
+from agegender.config import SEED, default_dataset_dir
+from agegender.evaluation.evaluated_faces import SPLITS
 from agegender.training.run import Run
 from agegender.training.runs import default_run, find_run
+
+if TYPE_CHECKING:
+    from agegender.dataset.dataset import Dataset
 
 
 def add_run_option(parser: argparse.ArgumentParser) -> None:
@@ -79,3 +85,68 @@ def tell_worth(run: Run) -> None:
             "means nothing",
             file=sys.stderr,
         )
+
+
+def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
+    """Add the options that say what is evaluated; `generate_results.py` has the same.
+
+    Args:
+        parser: Where to.
+        split: The split by default.
+    """
+    add_run_option(parser)
+    parser.add_argument("--dataset", type=Path, metavar="FOLDER", help=DATASET_HELP)
+    parser.add_argument(
+        "--split", choices=SPLITS, default=split, help="which faces (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="at most N faces, drawn by the seed"
+    )
+    parser.add_argument(
+        "--seed", type=_seed, default=SEED, metavar="N", help="random seed (default: %(default)s)"
+    )
+
+
+def add_photos_option(parser: argparse.ArgumentParser, how: str) -> None:
+    """Add `--photos`; `generate_results.py` has the same.
+
+    Args:
+        parser: Where to.
+        how: What the photos are to the dataset, for the help text.
+    """
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="measure whole photos of one person each, with a labels.csv beside them (filename, "
+        f"age, gender, and subject if people are on several), {how}",
+    )
+
+
+def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
+    """Open what `add_choices` let the user choose, and say what the figures are worth.
+
+    Raises:
+        AgeGenderError: If the run or the dataset cannot be used.
+    """
+    # SciPy takes a moment to import, which `--help` need not wait for.
+    from agegender.dataset.dataset import open_dataset
+
+    chosen = choose_run(args.run_id)
+    tell_worth(chosen)
+    folder = dataset_folder(chosen, args.dataset)
+    with progress_bar("reading") as on_progress:
+        dataset = open_dataset(folder, on_progress=on_progress)
+    if dataset.is_demo:
+        print(
+            "note: these are drawn demo faces; figures on them say nothing about people",
+            file=sys.stderr,
+        )
+    return chosen, dataset
+
+
+def _seed(text: str) -> int:
+    """Check a seed; NumPy takes none below zero, pandas none above 32 bits."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 to {2**32 - 1}")
+    return int(text)

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from agegender.commands.choice import (
-    DATASET_HELP,
-    add_run_option,
+    add_choices,
+    add_photos_option,
     choose_run,
-    dataset_folder,
-    positive,
+    open_choices,
     tell_worth,
 )
 from agegender.commands.progress import progress_bar
-from agegender.config import SEED
-from agegender.dataset.dataset import Dataset, open_dataset
-from agegender.evaluation.evaluated_faces import SPLITS, TRAIN_NOTE, count_left_out
+from agegender.evaluation.evaluated_faces import TRAIN_NOTE, count_left_out
 from agegender.evaluation.predictions import predict_faces
-from agegender.training.run import Run
 
 
 def add_parser(subparsers: Any) -> None:
@@ -72,66 +66,6 @@ def run(args: argparse.Namespace) -> int:
         if predictions["split"].eq("train").any():
             print(TRAIN_NOTE)
     return 0
-
-
-def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:
-    """Add the options that say what is evaluated; `generate_results.py` has the same.
-
-    Args:
-        parser: Where to.
-        split: The split by default.
-    """
-    add_run_option(parser)
-    parser.add_argument(
-        "--dataset",
-        type=Path,
-        metavar="FOLDER",
-        help=DATASET_HELP,
-    )
-    parser.add_argument(
-        "--split", choices=SPLITS, default=split, help="which faces (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--limit", type=positive, metavar="N", help="at most N faces, drawn by the seed"
-    )
-    parser.add_argument(
-        "--seed", type=_seed, default=SEED, metavar="N", help="random seed (default: %(default)s)"
-    )
-
-
-def add_photos_option(parser: argparse.ArgumentParser, how: str) -> None:
-    """Add `--photos`; `generate_results.py` has the same.
-
-    Args:
-        parser: Where to.
-        how: What the photos are to the dataset, for the help text.
-    """
-    parser.add_argument(
-        "--photos",
-        type=Path,
-        metavar="FOLDER",
-        help="measure whole photos of one person each, with a labels.csv beside them (filename, "
-        f"age, gender, and subject if people are on several), {how}",
-    )
-
-
-def open_choices(args: argparse.Namespace) -> tuple[Run, Dataset]:
-    """Open what `add_choices` let the user choose, and say what the figures are worth.
-
-    Raises:
-        AgeGenderError: If the run or the dataset cannot be used.
-    """
-    chosen = choose_run(args.run_id)
-    tell_worth(chosen)
-    folder = dataset_folder(chosen, args.dataset)
-    with progress_bar("reading") as on_progress:
-        dataset = open_dataset(folder, on_progress=on_progress)
-    if dataset.is_demo:
-        print(
-            "note: these are drawn demo faces; figures on them say nothing about people",
-            file=sys.stderr,
-        )
-    return chosen, dataset
 
 
 def _run_on_photos(args: argparse.Namespace) -> int:
@@ -188,10 +122,3 @@ def _format(metrics: dict[str, Any]) -> str:
         title = "90% intervals of the age, by decade of the answer"
         tables.append((title, coverage_breakdown(metrics, "predicted_decade")))
     return titled_markdown(tables).rstrip()
-
-
-def _seed(text: str) -> int:
-    """Check a seed; NumPy takes none below zero, pandas none above 32 bits."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 to {2**32 - 1}")
-    return int(text)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from agegender.commands.predict import add_arguments, exit_code, open_predictor, report, show
+from agegender.commands.answers import add_arguments, open_predictor, report, show, unread_code
 from agegender.prediction.explained import explain_photos, write_folder
 from agegender.prediction.sources import iter_pictures
 
@@ -37,4 +37,4 @@ def run(args: argparse.Namespace) -> int:
     explained = explain_photos(predictor, iter_pictures(args.paths), is_crop=args.crops)
     faces = show(report(write_folder(explained, args.output), unread))
     print(f"{'1 face' if faces == 1 else f'{faces} faces'} explained in {args.output}")
-    return exit_code(unread)
+    return unread_code(unread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from agegender.commands.evaluate import add_choices, open_choices
+from agegender.commands.choice import add_choices, open_choices
 from agegender.commands.progress import progress_bar
 
 

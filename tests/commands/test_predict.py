@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from agegender.cli import main
-from agegender.commands import choice, explain, export, predict
+from agegender.commands import answers, choice, explain, export, predict
 from agegender.explanation.gradcam import Explanation
 from agegender.model.preprocessing import InputSpec
 from agegender.prediction import photos
@@ -49,7 +49,7 @@ def skill(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         id="chosen", weights=lambda: weights, knows_only_drawings=False, changed_ns=1
     )
     monkeypatch.setattr(choice, "default_run", lambda: chosen)
-    monkeypatch.setattr(predict, "load_predictor", lambda run: Brightness())
+    monkeypatch.setattr(answers, "load_predictor", lambda run: Brightness())
     weights.run = chosen
     return weights
 
