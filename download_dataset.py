@@ -11,12 +11,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Never
-
-from tqdm import tqdm
 
 from agegender.cli import exit_code, in_help
 from agegender.commands import index
+from agegender.commands.progress import progress_bar, tell
 from agegender.config import default_dataset_dir, demo_dataset_dir
 from agegender.dataset.download import fetch_dataset, has_faces
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
@@ -65,46 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Make the folder and print the summary; see `main`."""
     dest = args.dest or (demo_dataset_dir() if args.demo else default_dataset_dir())
-    progress = _Progress()
-    try:
+    what = "drawing" if args.demo else "fetching"
+    with progress_bar(what, with_prefixes=True) as on_progress:
         if has_demo_faces(dest) if args.demo else has_faces(dest):
             done = "The dataset is there already"
         elif args.demo:
-            draw_demo_faces(dest, on_progress=progress.show)
+            draw_demo_faces(dest, on_progress=on_progress)
             done = "The demo faces are drawn"
         else:
-            fetch_dataset(
-                dest, archive=args.archive, on_progress=progress.show, on_message=progress.tell
-            )
+            fetch_dataset(dest, archive=args.archive, on_progress=on_progress, on_message=tell)
             done = "The dataset is ready"
-    finally:
-        progress.close()
     print(f"{done}: {dest}")
     return index.run(argparse.Namespace(dataset=dest))
-
-
-class _Progress:
-    """A bar on stderr for each step, and what is said between them."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Never] | None = None
-
-    def show(self, done: int, total: int) -> None:
-        """Move the bar; `total` is 0 where the end is not known."""
-        if self._bar is None:
-            self._bar = tqdm(total=total or None, unit_scale=True, disable=None)
-        self._bar.update(done - self._bar.n)
-
-    def tell(self, sentence: str) -> None:
-        """End the bar and write a line."""
-        self.close()
-        print(sentence, file=sys.stderr)
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 if __name__ == "__main__":

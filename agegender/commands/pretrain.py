@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from agegender.cli import in_help
+from agegender.commands.progress import progress_bar
 from agegender.config import default_dataset_dir
 from agegender.dataset.dataset import open_dataset
 from agegender.errors import RunError
@@ -201,17 +202,12 @@ def _check_same(pretraining: Pretraining, args: argparse.Namespace) -> None:
 def _collect(dataset: Path, extra: Path | None) -> Samples:
     """Gather the faces; extra ones go through the best backbone at hand, to find copies."""
     weights = None if extra is None else find_weights(default_weights())
-    with tqdm(unit="face", disable=None, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("comparing") as on_progress:
         return collect_samples(
             open_dataset(dataset),
             extra,
             embedding=weights if weights is not None and weights.has_skill else None,
-            on_progress=show,
+            on_progress=on_progress,
         )
 
 
