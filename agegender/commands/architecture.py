@@ -7,6 +7,7 @@ from typing import Any
 
 from agegender.config import IMAGE_SIZE
 from agegender.model.architecture import architecture_table, build_model
+from agegender.model.preprocessing import InputSpec
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,9 +25,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table as Markdown."""
-    if args.size < 32:
-        args.parser.error(f"--size is {args.size}, but ResNet50 needs at least 32 pixels")
-    rows = architecture_table(build_model(args.size))
+    try:
+        spec = InputSpec(args.size)
+    except ValueError as error:
+        args.parser.error(str(error))
+    rows = architecture_table(build_model(spec.size))
     frozen = rows[0].parameters
     total = sum(row.parameters for row in rows)
     print("| Layer | Output shape | Parameters |")

@@ -60,3 +60,9 @@ def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout == "7\n"
     assert (tmp_path / "code").read_text() == "7"
+
+
+def test_a_size_that_the_network_cannot_take_is_misuse(capsys: Any) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["architecture", "--size", "31"])
+    assert "at least 32 pixels" in capsys.readouterr().err
