@@ -16,7 +16,7 @@ from agegender.cli import exit_code, in_help
 from agegender.commands import index
 from agegender.commands.progress import progress_bar, tell
 from agegender.config import default_dataset_dir, demo_dataset_dir
-from agegender.dataset.download import fetch_dataset, has_faces
+from agegender.dataset.download import ARCHIVE_SIZE, fetch_dataset, has_faces
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
 
 
@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of this script."""
     parser = argparse.ArgumentParser(
         prog="python download_dataset.py",
-        description="Get UTKFace's aligned and cropped faces (about 107 MB; non-commercial "
+        description=f"Get UTKFace's aligned and cropped faces ({ARCHIVE_SIZE}; non-commercial "
         "research only), or draw demo faces in the same layout.",
     )
     parser.add_argument(

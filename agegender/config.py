@@ -36,6 +36,16 @@ def demo_dataset_dir() -> Path:
     return workspace_dir() / "demo-faces"
 
 
+def datasets_dir() -> Path:
+    """Return where the app unpacks archives of faces, a folder each."""
+    return workspace_dir() / "datasets"
+
+
+def reports_dir() -> Path:
+    """Return where the app writes reports, a folder each."""
+    return workspace_dir() / "reports"
+
+
 # -- Labels (UTKFace's order; the number in a file name is the index here) ---
 
 GENDER_NAMES = ("male", "female")

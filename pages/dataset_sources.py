@@ -8,15 +8,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_dir
-from agegender.dataset.download import MANUAL_WAY, fetch_dataset, has_faces
+from agegender.config import demo_dataset_dir, workspace_dir
+from agegender.dataset.download import (
+    ARCHIVE_SIZE,
+    MANUAL_WAY,
+    fetch_dataset,
+    free_folder,
+    utkface_folder,
+)
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
-from agegender.errors import DatasetError
 from agegender.storage import scratch_folder, storage_errors
 from pages import shared
-
-UTKFACE = "UTKFace"
-"""Name of its folder, and of its archive without endings."""
 
 
 def get_faces() -> None:
@@ -51,12 +53,12 @@ def get_demo() -> None:
 def get_download() -> None:
     """Fetch UTKFace from the network."""
     st.markdown(
-        "UTKFace, aligned and cropped: 23,708 faces, 107 MB, for **non-commercial research "
-        "only**. It goes on where it stopped if it is interrupted."
+        f"UTKFace, aligned and cropped: 23,708 faces, {ARCHIVE_SIZE}, for **non-commercial "
+        "research only**. It goes on where it stopped if it is interrupted."
     )
     if st.button("Download UTKFace", type="primary", icon=":material/download:"):
         with taking_up("Fetching UTKFace") as on_progress:
-            use(fetch_dataset(free_folder(UTKFACE), on_progress=on_progress))
+            use(fetch_dataset(utkface_folder(), on_progress=on_progress))
     with st.expander("By hand"):
         st.markdown(MANUAL_WAY + ", or choose “Upload an archive” above.")
 
@@ -74,7 +76,7 @@ def get_upload() -> None:
             with storage_errors(home), scratch_folder(home / "upload") as folder:
                 archive = folder / Path(upload.name).name
                 archive.write_bytes(upload.getbuffer())
-                dest = free_folder(archive_stem(archive))
+                dest = free_folder(archive)
                 faces = fetch_dataset(dest, archive=archive, on_progress=on_progress)
             use(faces)
 
@@ -90,7 +92,7 @@ def get_path() -> None:
         with shared.errors_as_messages():
             path = shared.look_up(text.strip())
             if path.is_file():
-                dest = free_folder(archive_stem(path))
+                dest = free_folder(path)
                 with shared.progress("Unpacking", stop=True) as on_progress:
                     path = fetch_dataset(dest, archive=path, on_progress=on_progress)
             use(path)
@@ -101,33 +103,6 @@ def taking_up(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show progress, and an error as a sentence, while faces are got."""
     with shared.errors_as_messages(), shared.progress(label, stop=True) as on_progress:
         yield on_progress
-
-
-def free_folder(name: str) -> Path:
-    """Return where new faces go.
-
-    Args:
-        name: UTKFace gets the usual folder, where every command looks for it, unless that
-            is in use; other faces must not pass for it.
-    """
-    if name.casefold() == UTKFACE.casefold():
-        usual = default_dataset_dir()
-        try:
-            if not has_faces(usual):
-                return usual
-        except DatasetError:
-            pass  # It holds other things, and stays as it is.
-    folder = workspace_dir() / "datasets" / name
-    number = 2
-    while folder.exists():
-        folder = folder.with_name(f"{name}-{number}")
-        number += 1
-    return folder
-
-
-def archive_stem(archive: Path) -> str:
-    """Return an archive's name without any ending, to name a folder by."""
-    return archive.name.split(".")[0] or "faces"
 
 
 def use(folder: Path) -> None:

@@ -123,7 +123,9 @@ def show_next(has_faces: bool, is_training: bool, has_model: bool) -> None:
         words = "A training is running. Watch its curves; it continues if you leave the page."
         target, label = shared.TRAINING, "Watch the training"
     elif not has_model and not has_faces:
-        words = "Get faces: draw demo faces in seconds, or fetch UTKFace (107 MB)."
+        from agegender.dataset.download import ARCHIVE_SIZE
+
+        words = f"Get faces: draw demo faces in seconds, or fetch UTKFace ({ARCHIVE_SIZE})."
         target, label = shared.DATASET, "Get a dataset"
     elif not has_model:
         words = "Train a model on these faces. The defaults are good."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import filelock
 
-from agegender.config import workspace_dir
+from agegender.config import datasets_dir, default_dataset_dir, workspace_dir
 from agegender.dataset.archives import cannot_open, extract_faces, is_empty_folder
 from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.dataset.transfer import Source, UnreachableError, download
@@ -17,7 +17,13 @@ from agegender.dataset.utkface import is_labelled
 from agegender.errors import DatasetError, DownloadError
 from agegender.storage import hash_file, storage_errors
 
+UTKFACE = "UTKFace"
+"""Name of its folder, and of its archive without endings."""
+
 _ARCHIVE_BYTES = 106_634_631
+ARCHIVE_SIZE = f"{_ARCHIVE_BYTES / 1e6:.0f} MB"
+"""What a download takes, in words."""
+
 _ARCHIVE_SHA256 = "2c0655397b498e81b82d685ee74bee8c2e4364a5897caf3afec6ea48929024a7"
 
 SOURCES = [
@@ -136,6 +142,47 @@ def has_faces(dest: Path) -> bool:
         f"{dest} is there already and holds no labelled face; nothing was changed. "
         "Remove it or choose another folder."
     )
+
+
+def utkface_folder() -> Path:
+    """Return where UTKFace is, or goes when it is downloaded.
+
+    Returns:
+        The usual folder, where every command looks for it; a folder of that name in the
+        workspace if the usual one holds other things.
+    """
+    usual = default_dataset_dir()
+    try:
+        has_faces(usual)
+    except DatasetError:
+        return datasets_dir() / UTKFACE
+    return usual
+
+
+def free_folder(archive: Path) -> Path:
+    """Return where the faces of an archive go.
+
+    Args:
+        archive: Its name names the folder. UTKFace gets the usual one, where every command
+            looks for it, unless that is in use; other faces must not pass for it.
+
+    Returns:
+        A folder that does not exist, or the usual one, which may be empty.
+    """
+    name = archive.name.split(".")[0] or "faces"
+    if name.casefold() == UTKFACE.casefold():
+        usual = default_dataset_dir()
+        try:
+            if not has_faces(usual):
+                return usual
+        except DatasetError:
+            pass  # It holds other things, and stays as it is.
+    folder = datasets_dir() / name
+    number = 2
+    while folder.exists():
+        folder = folder.with_name(f"{name}-{number}")
+        number += 1
+    return folder
 
 
 def _tell_unless_known(archive: Path, tell: Callable[[str], None]) -> None:

@@ -13,10 +13,17 @@ from pathlib import Path
 import filelock
 import pytest
 
-from agegender.config import workspace_dir
+from agegender.config import default_dataset_dir, workspace_dir
 from agegender.dataset import download as download_module
 from agegender.dataset.archives import extract_faces
-from agegender.dataset.download import MANUAL_WAY, SOURCES, fetch_dataset, has_faces
+from agegender.dataset.download import (
+    MANUAL_WAY,
+    SOURCES,
+    fetch_dataset,
+    free_folder,
+    has_faces,
+    utkface_folder,
+)
 from agegender.dataset.synthetic import draw_demo_faces
 from agegender.dataset.transfer import Source, UnreachableError
 from agegender.errors import DatasetError, DownloadError, StorageError
@@ -252,3 +259,33 @@ def test_known_archive_is_used_without_a_warning(
 def test_missing_archive_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a file"):
         fetch_dataset(tmp_path / "UTKFace", archive=tmp_path / "nothing.tar.gz")
+
+
+def put_face(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FACE).write_bytes(b"face")
+
+
+def test_utkface_is_kept_in_one_folder(workspace: Path) -> None:
+    usual = default_dataset_dir()
+    assert utkface_folder() == usual
+    put_face(usual)
+    assert utkface_folder() == usual
+    (usual / FACE).rename(usual / "notes.txt")
+    kept = workspace / "datasets" / "UTKFace"
+    assert utkface_folder() == kept
+    put_face(kept)
+    assert utkface_folder() == kept
+
+
+@pytest.mark.usefixtures("workspace")
+def test_an_archive_gets_a_folder_that_is_free() -> None:
+    usual, datasets = default_dataset_dir(), workspace_dir() / "datasets"
+    archive = Path("utkface.tar.gz")
+    assert free_folder(archive) == usual
+    put_face(usual)
+    assert free_folder(archive) == datasets / "utkface"
+    put_face(datasets / "utkface")
+    assert free_folder(archive) == datasets / "utkface-2"
+    assert free_folder(Path("family.zip")) == datasets / "family"
+    assert free_folder(Path(".zip")) == datasets / "faces"

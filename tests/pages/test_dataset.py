@@ -177,6 +177,23 @@ def test_a_failed_download_says_why(open_page: OpenPage, monkeypatch: pytest.Mon
     assert [error.value for error in at.error] == ["Every source failed; get it by hand."]
 
 
+def test_utkface_that_is_there_is_not_downloaded_again(
+    open_page: OpenPage, make_faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> Path:
+        raise DownloadError("It asked the network.")
+
+    monkeypatch.setattr("agegender.dataset.download.download", fail)
+    make_faces().rename(default_dataset_dir())
+    at = open_page("dataset")
+    choose_way(at, "download")
+    [download] = [button for button in at.button if button.label == "Download UTKFace"]
+    download.click().run()
+    assert not at.exception
+    assert not at.error
+    assert str(default_dataset_dir()) in text_of(at)
+
+
 @pytest.mark.parametrize(
     ("code", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "is read-only")]
 )
