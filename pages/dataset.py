@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES, SPLIT_NAMES
-from agegender.dataset.dataset import Dataset, DatasetSummary, summary
+from agegender.dataset.dataset import Dataset, DatasetSummary, statistics, summary
 from agegender.dataset.split import SET_ASIDE
 from agegender.evaluation import charts
 from agegender.images import read_image
@@ -50,31 +50,7 @@ def show_overview(dataset: Dataset) -> None:
     left.altair_chart(charts.balance_chart(faces))
     right.altair_chart(charts.race_chart(faces))
     st.subheader("Statistics", anchor=False)
-    st.dataframe(statistics(faces), hide_index=True)
-
-
-def statistics(faces: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what there is of each split, as text for reading."""
-    groups = [("All", faces)] + [
-        (name.capitalize(), faces[faces["split"] == name]) for name in (*SPLIT_NAMES, SET_ASIDE)
-    ]
-    rows = []
-    for name, part in groups:
-        if part.empty:
-            continue
-        ages = part["age"]
-        rows.append(
-            {
-                "Faces in": name,
-                "n": f"{len(part):,}",
-                "Median age": f"{ages.median():.0f}",
-                "Middle half of ages": f"{ages.quantile(0.25):.0f} to {ages.quantile(0.75):.0f}",
-                "Female": f"{100 * part['gender'].mean():.0f}%",
-                "Largest group": RACE_NAMES[part["race"].mode().iat[0]],
-                "Median size": f"{part['width'].median():.0f} x {part['height'].median():.0f} px",
-            }
-        )
-    return pd.DataFrame(rows)
+    st.dataframe(statistics(dataset), hide_index=True)
 
 
 def show_samples(dataset: Dataset) -> None:

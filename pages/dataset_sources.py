@@ -16,6 +16,7 @@ from agegender.dataset.download import (
     free_folder,
     utkface_folder,
 )
+from agegender.dataset.paths import look_up
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
 from agegender.storage import scratch_folder, storage_errors
 from pages import shared
@@ -90,7 +91,7 @@ def get_path() -> None:
     )
     if st.button("Use it", type="primary", icon=":material/check:", disabled=not text.strip()):
         with shared.errors_as_messages():
-            path = shared.look_up(text.strip())
+            path = look_up(text.strip())
             if path.is_file():
                 dest = free_folder(path)
                 with shared.progress("Unpacking", stop=True) as on_progress:

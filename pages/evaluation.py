@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from agegender.config import GENDER_NAMES, RACE_NAMES, workspace_dir
+from agegender.config import GENDER_NAMES, RACE_NAMES, reports_dir
 from agegender.dataset.dataset import Dataset
 from agegender.evaluation import charts, tables
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
@@ -25,7 +22,7 @@ from agegender.evaluation.evaluated_faces import (
 )
 from agegender.evaluation.metrics import Floors, compute_metrics, training_floors
 from agegender.evaluation.predictions import predict_faces
-from agegender.evaluation.report import write_report
+from agegender.evaluation.report import pack_report, write_report
 from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.titles import GROUP_TITLES, HISTORY_TITLES
 from agegender.evaluation.uncertainty import constant_half_width
@@ -204,7 +201,7 @@ def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> No
     # A name for each thing that was evaluated: two windows do not get each other's reports.
     key = repr(evaluation_key(run, dataset, split, limit))
     name = f"{run.id}-{split}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    folder = workspace_dir() / "reports" / name
+    folder = reports_dir() / name
     if st.button("Write the report", icon=":material/description:", type="primary"):
         with (
             shared.errors_as_messages(),
@@ -216,22 +213,13 @@ def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> No
         st.download_button(
             "Download the report",
             # Packed when it is asked for.
-            partial(zipped, folder),
+            partial(pack_report, folder),
             f"agegender-report-{name}.zip",
             "application/zip",
             icon=":material/download:",
             on_click="ignore",
         )
         st.caption(f"It is also in `{folder}`.")
-
-
-def zipped(folder: Path) -> bytes:
-    """Pack a folder."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, path.relative_to(folder))
-    return buffer.getvalue()
 
 
 shared.header("Evaluation", "How far off the model is, for whom, and beside no skill at all.")

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from agegender.dataset.paths import look_up
 from agegender.errors import AgeGenderError
 from agegender.evaluation.photos import (
     answer_photos,
@@ -41,7 +42,7 @@ def show_photos(run: Run) -> None:
     if st.button("Measure", type="primary", icon=":material/play_arrow:", disabled=not text):
         with shared.errors_as_messages():
             try:
-                folder = shared.look_up(text)
+                folder = look_up(text)
                 photos = answers_of(run, folder)
             except AgeGenderError:
                 # Older figures below the error would mislead; a stop leaves them.

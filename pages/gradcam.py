@@ -82,7 +82,7 @@ def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
     if upload is None:
         return None
     photo = read_image(upload.getvalue(), name=upload.name)
-    face, count = (photo, 1) if is_crop else main_face(photo)
+    face, count = (photo, 1) if is_crop else find_main_face(photo)
     if face is None:
         st.info(
             f"No face was found in {upload.name}. If it is a face crop, say so above.",
@@ -98,13 +98,11 @@ def pick_upload() -> tuple[str, NDArray[np.uint8], str] | None:
 
 # Kept by the visitor's session and gone with it: the photo may be an upload.
 @st.cache_data(max_entries=8, scope="session", show_spinner="Looking for faces …")
-def main_face(photo: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, int]:
-    """Cut the largest face out of a photo, and count them all; None and 0 without any."""
-    from agegender.prediction.alignment import align_face
-    from agegender.prediction.faces import find_faces
+def find_main_face(photo: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, int]:
+    """Return what `main_face` does, once for a photo."""
+    from agegender.prediction.photos import main_face
 
-    faces = find_faces(photo)
-    return (align_face(photo, faces[0]) if faces else None), len(faces)
+    return main_face(photo)
 
 
 @st.cache_data(max_entries=32, scope="session", show_spinner="Looking at what the model looks at …")

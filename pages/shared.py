@@ -16,7 +16,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from agegender.config import default_dataset_dir, demo_dataset_dir, workspace_dir
-from agegender.errors import AgeGenderError, DatasetError, ModelNotFoundError
+from agegender.errors import AgeGenderError, ModelNotFoundError
 from agegender.storage import write_json
 
 if TYPE_CHECKING:
@@ -65,9 +65,6 @@ RUN_KEY = "run"
 
 _SHELL_KEY = "in_app"
 """Set by `run` for the page; missing when Streamlit ran a page's file by itself."""
-
-PATH_SHOWN = 120
-"""Letters of a path that are repeated in an error message."""
 
 NO_INTERVALS = (
     "This run has no age intervals: it was trained before there were any, or on too few faces. "
@@ -207,28 +204,6 @@ def progress(label: str, *, stop: bool = False) -> Iterator[Callable[[int, int],
         place.empty()
 
 
-# -- Paths that are typed -------------------------------------------------------
-
-
-def look_up(text: str) -> Path:
-    """Return the path that somebody typed; nothing need be there.
-
-    Raises:
-        DatasetError: If it cannot be a path: it is too long, leads through a folder
-            that may not be looked into, or names a user who does not exist.
-    """
-    try:
-        path = Path(text).expanduser()
-        with suppress(FileNotFoundError, NotADirectoryError):
-            path.stat()
-    # Of a user who does not exist Python says RuntimeError, of a zero byte ValueError.
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = (error.strerror or error) if isinstance(error, OSError) else error
-        shown = text if len(text) <= PATH_SHOWN else f"{text[:PATH_SHOWN]} …"
-        raise DatasetError(f"{shown} cannot be opened ({reason}); check the path.") from error
-    return path
-
-
 # -- The dataset ---------------------------------------------------------------
 
 
@@ -342,18 +317,10 @@ def run_label(run: Run) -> str:
     """
     if run.is_shipped:
         return "Shipped with the app"
+    from agegender.model.weights import backbone_label
+
     when = time.strftime("%d %b %Y, %H:%M:%S", time.localtime(run.state.started))
     return f"{when} · {backbone_label(run.config.backbone)} · {Path(run.config.dataset).name}"
-
-
-def backbone_label(name: str) -> str:
-    """Name a backbone: "shipped backbone", "random backbone, 64 px" or a file's name."""
-    from agegender.model.weights import IMAGENET, RANDOM, SHIPPED
-
-    kind, _, size = name.partition(":")
-    if kind in (SHIPPED, IMAGENET, RANDOM):
-        return f"{kind} backbone" + (f", {size} px" if size else "")
-    return Path(name).name
 
 
 def need_run() -> Run:

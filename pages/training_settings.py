@@ -10,9 +10,15 @@ import streamlit as st
 from agegender.config import IMAGE_SIZE
 from agegender.dataset.dataset import Dataset
 from agegender.dataset.exclusion import kept_exclusions
-from agegender.model.weights import IMAGENET, RANDOM, SHIPPED, default_weights, lasting_name
+from agegender.model.weights import (
+    IMAGENET,
+    RANDOM,
+    SHIPPED,
+    backbone_label,
+    default_weights,
+    lasting_name,
+)
 from agegender.training.config import AGE_LOSSES, MAX_EPOCHS, TrainConfig
-from pages import shared
 
 SMALL_RANDOM = f"{RANDOM}:64"
 FROM_FILE = "file"
@@ -189,7 +195,7 @@ def settings_table(config: TrainConfig) -> pd.DataFrame:
     """Lay out the settings of a run for reading."""
     rows = [
         ("Dataset", Path(config.dataset).name),
-        ("Backbone", shared.backbone_label(config.backbone)),
+        ("Backbone", backbone_label(config.backbone)),
         ("Faces, at most", "all" if config.limit is None else f"{config.limit:,}"),
         ("Left out", "none" if config.exclude is None else Path(config.exclude).name),
         ("Epochs, at most", str(config.epochs)),

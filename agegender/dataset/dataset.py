@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from agegender.config import SPLIT_NAMES
+from agegender.config import RACE_NAMES, SPLIT_NAMES
 from agegender.dataset.duplicates import DUPLICATES_VERSION, find_duplicates
 from agegender.dataset.index import index_folder
 from agegender.dataset.split import SET_ASIDE, assign_splits
@@ -165,6 +165,39 @@ def summary(dataset: Dataset) -> DatasetSummary:
         label_conflicts=int(groups["label_conflict"].any().sum()),
         splits={name: int(counts.get(name, 0)) for name in (*SPLIT_NAMES, SET_ASIDE)},
     )
+
+
+def statistics(dataset: Dataset) -> pd.DataFrame:
+    """Lay out what there is of each split, as text for reading.
+
+    Args:
+        dataset: An open dataset.
+
+    Returns:
+        A row for all faces and one for each split that has any: `Faces in`, `n`, `Median
+        age`, `Middle half of ages`, `Female`, `Largest group`, `Median size`.
+    """
+    faces = dataset.faces
+    groups = [("All", faces)] + [
+        (name.capitalize(), faces[faces["split"] == name]) for name in (*SPLIT_NAMES, SET_ASIDE)
+    ]
+    rows = []
+    for name, part in groups:
+        if part.empty:
+            continue
+        ages = part["age"]
+        rows.append(
+            {
+                "Faces in": name,
+                "n": f"{len(part):,}",
+                "Median age": f"{ages.median():.0f}",
+                "Middle half of ages": f"{ages.quantile(0.25):.0f} to {ages.quantile(0.75):.0f}",
+                "Female": f"{100 * part['gender'].mean():.0f}%",
+                "Largest group": RACE_NAMES[part["race"].mode().tolist()[0]],
+                "Median size": f"{part['width'].median():.0f} x {part['height'].median():.0f} px",
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _is_malformed(file: str) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import platform
 import time
+import zipfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -113,6 +114,22 @@ def write_report(
         # Once more: somebody may have put files there in the meantime.
         check_output(output)
     return output / PAGE_FILE
+
+
+def pack_report(folder: Path) -> bytes:
+    """Pack a report, to be handed to a browser.
+
+    Args:
+        folder: What `write_report` wrote.
+
+    Returns:
+        A ZIP of all that is in it.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
 
 
 def check_output(output: Path) -> None:

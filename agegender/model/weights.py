@@ -120,6 +120,21 @@ def lasting_name(name: str) -> str:
     return name if path is None else str(path.resolve())
 
 
+def backbone_label(name: str) -> str:
+    """Name a set of weights as a person would.
+
+    Args:
+        name: What `find_weights` takes; the weights need not be there.
+
+    Returns:
+        "shipped backbone", "random backbone, 64 px", or a file's name.
+    """
+    kind, _, size = name.partition(":")
+    if kind in (SHIPPED, IMAGENET, RANDOM):
+        return f"{kind} backbone" + (f", {size} px" if size else "")
+    return Path(name).name
+
+
 def file_of_project(name: str) -> Path | None:
     """Return the file of weights that this project saved; nothing is read or downloaded.
 

@@ -128,6 +128,20 @@ def predict_photos(
     yield from _answer_all(predictor, waiting)
 
 
+def main_face(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, int]:
+    """Cut the largest face out of a photo.
+
+    Args:
+        image: RGB, uint8, shape (height, width, 3), of any size.
+
+    Returns:
+        The face, aligned to UTKFace's frame: RGB, uint8, shape (FRAME_SIZE, FRAME_SIZE,
+        3), or None when there is none; and how many faces there are.
+    """
+    faces = find_faces(image)
+    return (align_face(image, faces[0]) if faces else None), len(faces)
+
+
 def _find(image: NDArray[np.uint8], is_crop: bool) -> list[_Found]:
     """Cut out the faces of a photo, and look at their quality."""
     if is_crop:

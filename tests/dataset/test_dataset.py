@@ -13,7 +13,7 @@ import pytest
 
 from agegender.config import SPLIT_NAMES
 from agegender.dataset import dataset as dataset_module
-from agegender.dataset.dataset import open_dataset, summary
+from agegender.dataset.dataset import open_dataset, statistics, summary
 from agegender.dataset.split import SET_ASIDE
 from agegender.dataset.synthetic import DEMO_MARKER
 from agegender.errors import DatasetError
@@ -59,6 +59,18 @@ def test_summary_counts_what_is_there(make_faces: Callable[..., Path]) -> None:
     assert (found.near_groups, found.largest_group, found.label_conflicts) == (0, 2, 1)
     assert list(found.splits) == [*SPLIT_NAMES, SET_ASIDE]
     assert sum(found.splits.values()) == 31
+
+
+def test_statistics_have_a_row_for_each_split_that_has_faces(
+    make_faces: Callable[..., Path],
+) -> None:
+    dataset = open_dataset(make_faces(60))
+    table = statistics(dataset)
+    assert table["Faces in"].tolist() == ["All", "Train", "Validation", "Test"]
+    assert table["n"].tolist() == [
+        str(len(dataset.of(split))) for split in ("all", "train", "validation", "test")
+    ]
+    assert set(table.dtypes.astype(str)) <= {"object", "str"}
 
 
 def test_no_photo_stands_on_both_sides(make_faces: Callable[..., Path]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from agegender.errors import StorageError
 from agegender.evaluation import report
 from agegender.evaluation.cards import samples, worst_ages, worst_genders
-from agegender.evaluation.report import write_report
+from agegender.evaluation.report import pack_report, write_report
 from agegender.evaluation.tables import markdown, titled_markdown
 
 
@@ -53,6 +55,10 @@ def test_report_is_whole_and_self_contained(trained: Any, tmp_path: Path) -> Non
     tables = {path.name for path in (output / "tables").iterdir()}
     assert {"headline.md", "headline.csv", "age_by_race.csv", "gender_by_decade.md"} <= tables
     assert len(pd.read_csv(output / "predictions.csv")) == metrics["n"]
+
+    with zipfile.ZipFile(io.BytesIO(pack_report(output))) as packed:
+        assert {"report.html", "figures/age_scatter.svg"} <= set(packed.namelist())
+        assert packed.read("report.html") == page.read_bytes()
 
     # Another report takes its place; a stranger's file does not.
     (output / "notes.txt").write_text("mine")

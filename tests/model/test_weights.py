@@ -12,6 +12,7 @@ from agegender.model.architecture import build_heads
 from agegender.model.preprocessing import InputSpec
 from agegender.model.tensors import save_tensors, save_weights
 from agegender.model.weights import (
+    backbone_label,
     default_weights,
     file_of_project,
     find_weights,
@@ -147,6 +148,18 @@ def test_name_of_a_file_holds_in_any_folder(copied, monkeypatch, tmp_path):
     monkeypatch.chdir(copied.parent)
     assert lasting_name(copied.name) == str(copied.resolve())
     assert lasting_name("random") == "random"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("shipped", "shipped backbone"),
+        ("random:64", "random backbone, 64 px"),
+        ("/home/me/mine.safetensors", "mine.safetensors"),
+    ],
+)
+def test_label_is_for_people(name, label):
+    assert backbone_label(name) == label
 
 
 def test_file_that_changed_after_it_was_chosen_is_refused(copied):

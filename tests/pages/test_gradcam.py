@@ -101,10 +101,10 @@ def test_the_largest_face_of_a_photo_is_explained(
     photo[:, 200:] = 200
     landmarks = (FRAME_LANDMARKS / 2 + np.array([200, 0])).astype(np.float32)
     face = Face((200, 0, 100, 100), landmarks, 0.9)
-    monkeypatch.setattr("agegender.prediction.faces.find_faces", lambda image: [face, face])
+    monkeypatch.setattr("agegender.prediction.photos.find_faces", lambda image: [face, face])
     aligned = []
     monkeypatch.setattr(
-        "agegender.prediction.alignment.align_face",
+        "agegender.prediction.photos.align_face",
         lambda image, face: aligned.append(align_face(image, face)) or aligned[0],
     )
     file = io.BytesIO()

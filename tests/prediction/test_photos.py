@@ -16,7 +16,7 @@ from agegender.images import read_image
 from agegender.prediction import photos as photos_module
 from agegender.prediction.alignment import FRAME_LANDMARKS
 from agegender.prediction.faces import Face
-from agegender.prediction.photos import NO_FACE, predict_photo, predict_photos
+from agegender.prediction.photos import NO_FACE, main_face, predict_photo, predict_photos
 from agegender.prediction.predictor import MAX_BATCH, Prediction
 from agegender.prediction.quality import UNFAMILIAR
 from agegender.prediction.sources import Picture
@@ -87,6 +87,15 @@ def test_a_crop_is_taken_as_it_is() -> None:
     # Where its landmarks are said to be is where the frame has them.
     aligned = photos_module.align_face(image, answer.face)
     assert (aligned[2:-2, 2:-2] == 90).all()
+
+
+def test_main_face_is_the_largest_in_the_frame() -> None:
+    crop, count = main_face(photo(100, 200))
+    assert count == 2
+    assert crop is not None
+    assert crop.shape == (200, 200, 3)
+    assert (crop[10:190, 10:190] == 200).all()
+    assert main_face(photo()) == (None, 0)
 
 
 def test_unlike_the_training_faces_is_a_flag() -> None:
