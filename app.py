@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages import shared
+from pages.navigation import LOGO, MARK, navigation, show_page
 
-st.set_page_config(page_title="agegender", page_icon=str(shared.MARK), layout="wide")
-st.logo(str(shared.LOGO), icon_image=str(shared.MARK), size="large")
-shared.run(shared.navigation())
+st.set_page_config(page_title="agegender", page_icon=str(MARK), layout="wide")
+st.logo(str(LOGO), icon_image=str(MARK), size="large")
+show_page(navigation())

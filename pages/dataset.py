@@ -11,8 +11,10 @@ from agegender.dataset.split import SET_ASIDE
 from agegender.evaluation import charts
 from agegender.images import read_image
 from pages import shared
+from pages.current_dataset import chosen_folder, demo_badge, forget_datasets, read_dataset
 from pages.dataset_labels import show_label_quality
 from pages.dataset_sources import get_faces
+from pages.navigation import TRAINING, header, link
 
 SAMPLES_SHOWN = 18
 PAIRS_SHOWN = 12
@@ -163,9 +165,9 @@ def show(dataset: Dataset) -> None:
     counts = summary(dataset)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/folder: `{dataset.folder}`", width="content")
-        shared.demo_badge(dataset)
+        demo_badge(dataset)
         if st.button("Read again", icon=":material/refresh:", type="tertiary"):
-            shared.forget_datasets()
+            forget_datasets()
             st.rerun()
     show_figures(dataset, counts)
     unused_title = f"Unused files ({len(dataset.unused):,})"
@@ -186,8 +188,8 @@ def show(dataset: Dataset) -> None:
         show_unused(dataset)
 
 
-shared.header("Dataset", "Labelled faces: where they are, who is in them, and what is left out.")
-folder = shared.chosen_folder()
+header("Dataset", "Labelled faces: where they are, who is in them, and what is left out.")
+folder = chosen_folder()
 if folder is None:
     with st.container(border=True):
         st.subheader("Get faces", anchor=False)
@@ -195,5 +197,5 @@ if folder is None:
 else:
     with st.expander("Change the dataset", icon=":material/swap_horiz:"):
         get_faces()
-    show(shared.read_dataset(folder))
-    shared.link(shared.TRAINING, "Next: train a model")
+    show(read_dataset(folder))
+    link(TRAINING, "Next: train a model")

@@ -24,6 +24,8 @@ from agegender.training.estimate import estimate_seconds
 from agegender.training.features import count_missing
 from agegender.training.runs import default_run
 from pages import shared
+from pages.current_run import NO_RUN_YET, run_label
+from pages.navigation import TRAINING, next_step
 
 SUSPECTS_KEPT = 500
 """So many of the most suspicious labels can be looked at."""
@@ -47,12 +49,12 @@ def show_label_quality(dataset: Dataset) -> None:
     try:
         run = default_run()
     except ModelNotFoundError:
-        shared.next_step(shared.NO_RUN_YET, shared.TRAINING, "Train a model")
+        next_step(NO_RUN_YET, TRAINING, "Train a model")
         return
     with shared.errors_as_messages():
         weights = run.chosen_weights()
         st.caption(
-            f"Backbone: {shared.run_label(run)}. If it was trained on these labels, as the shipped "
+            f"Backbone: {run_label(run)}. If it was trained on these labels, as the shipped "
             "one was on UTKFace's, fewer wrong ones stand out."
         )
         key = (str(dataset.folder), dataset.labels_hash, weights.sha256)

@@ -20,6 +20,7 @@ from agegender.dataset.paths import look_up
 from agegender.dataset.synthetic import DEMO_FACES, draw_demo_faces, has_demo_faces
 from agegender.storage import scratch_folder, storage_errors
 from pages import shared
+from pages.current_dataset import choose_folder, forget_datasets
 
 
 def get_faces() -> None:
@@ -108,6 +109,6 @@ def taking_up(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def use(folder: Path) -> None:
     """Take a folder as the dataset and draw the page anew."""
-    shared.forget_datasets()
-    shared.choose_folder(folder)
+    forget_datasets()
+    choose_folder(folder)
     st.rerun()

@@ -32,10 +32,13 @@ from agegender.prediction.words import confidence_words
 from agegender.training.features import count_missing
 from agegender.training.run import Run
 from pages import shared
+from pages.current_dataset import chosen_folder, demo_badge, need_dataset
+from pages.current_run import need_run, skill_note
 from pages.evaluation_fairness import find_fairness, show_crossings, show_gates
 from pages.evaluation_figures import show_figures, show_groups, show_published
 from pages.evaluation_photos import show_photos
 from pages.evaluation_uncertainty import show_uncertainty
+from pages.navigation import header
 
 SPLITS = {"validation": "Validation", "test": "Test", "train": "Train", "all": "All"}
 
@@ -222,12 +225,12 @@ def show_report(run: Run, dataset: Dataset, split: str, limit: int | None) -> No
         st.caption(f"It is also in `{folder}`.")
 
 
-shared.header("Evaluation", "How far off the model is, for whom, and beside no skill at all.")
-chosen_run = shared.need_run()
-shared.skill_note(chosen_run)
-show_published(chosen_run, expanded=shared.chosen_folder() is None)
-faces = shared.need_dataset()
-shared.demo_badge(faces)
+header("Evaluation", "How far off the model is, for whom, and beside no skill at all.")
+chosen_run = need_run()
+skill_note(chosen_run)
+show_published(chosen_run, expanded=chosen_folder() is None)
+faces = need_dataset()
+demo_badge(faces)
 chosen_split, most = choose_faces(faces)
 # One element, with or without progress in it: tabs that moved would go back to the first.
 with st.container():

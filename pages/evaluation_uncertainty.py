@@ -13,7 +13,7 @@ from agegender.evaluation.tables import coverage_breakdown
 from agegender.evaluation.titles import GROUP_TITLES
 from agegender.evaluation.uncertainty import COVERAGE_GROUPINGS, risk_at
 from agegender.prediction.words import UNSURE_BELOW
-from pages import shared
+from pages.current_run import NO_INTERVALS
 
 
 def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: str) -> None:
@@ -25,7 +25,7 @@ def show_uncertainty(predictions: pd.DataFrame, metrics: dict[str, Any], split: 
             "on them these figures may be too good. The test split is the proof."
         )
     if uncertainty["intervals"] is None:
-        st.info(shared.NO_INTERVALS, icon=":material/straighten:")
+        st.info(NO_INTERVALS, icon=":material/straighten:")
     else:
         show_intervals(metrics)
     show_unsure(predictions)

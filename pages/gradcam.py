@@ -14,7 +14,10 @@ from agegender.images import png_bytes, read_image
 from agegender.model.answer import probability_of
 from agegender.training.run import Run
 from pages import shared
+from pages.current_dataset import demo_badge, need_dataset
+from pages.current_run import need_run, skill_note
 from pages.gradcam_trust import show_trust
+from pages.navigation import header
 
 if TYPE_CHECKING:
     from agegender.explanation.gradcam import Explanation
@@ -33,7 +36,7 @@ def pick_labelled_face() -> tuple[str, NDArray[np.uint8], str] | None:
     Returns:
         The file's name, its pixels and its labels as text; None while none is picked.
     """
-    dataset = shared.need_dataset()
+    dataset = need_dataset()
     faces = dataset.of("validation")
     if faces.empty:
         st.info(
@@ -41,7 +44,7 @@ def pick_labelled_face() -> tuple[str, NDArray[np.uint8], str] | None:
             icon=":material/info:",
         )
         return None
-    shared.demo_badge(dataset)
+    demo_badge(dataset)
     draw = st.session_state.setdefault(DRAW_KEY, 0)
     shown = faces.sample(min(FACES_SHOWN, len(faces)), random_state=draw)
     file = st.session_state.get(FILE_KEY)
@@ -190,9 +193,9 @@ def show_reading() -> None:
         )
 
 
-shared.header("Grad-CAM", "See which parts of a face raise or lower each answer.")
-chosen_run = shared.need_run()
-shared.skill_note(chosen_run)
+header("Grad-CAM", "See which parts of a face raise or lower each answer.")
+chosen_run = need_run()
+skill_note(chosen_run)
 source = st.segmented_control(
     "Face",
     ["dataset", "upload"],

@@ -11,6 +11,8 @@ import streamlit as st
 from agegender.evaluation.heatmaps import FACES, HeatmapCheck, measure_heatmaps, read_heatmaps
 from agegender.training.run import Run
 from pages import shared
+from pages.current_dataset import chosen_folder, read_dataset
+from pages.navigation import DATASET, next_step
 
 SPLIT = "validation"
 """The test split is for evaluations, where each look at it is counted."""
@@ -26,15 +28,15 @@ def show_trust(run: Run) -> None:
     if not part.open:
         return
     with part, shared.errors_as_messages():
-        folder = shared.chosen_folder()
+        folder = chosen_folder()
         if folder is None:
-            shared.next_step(
+            next_step(
                 "The test needs labelled faces, and there are none yet.",
-                shared.DATASET,
+                DATASET,
                 "Get a dataset",
             )
             return
-        dataset = shared.read_dataset(folder)
+        dataset = read_dataset(folder)
         check = read_heatmaps(run, dataset, SPLIT)
         if check is None:
             st.markdown(

@@ -13,6 +13,9 @@ import streamlit as st
 from agegender.config import SEED
 from agegender.evaluation.formats import in_years, percent
 from pages import shared
+from pages.current_dataset import chosen_folder, demo_badge, read_dataset
+from pages.current_run import run_label, usable_runs
+from pages.navigation import DATASET, EVALUATION, PREDICTION, TRAINING, link, require_app
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,20 +54,20 @@ def show_hero() -> None:
 def show_dataset_card() -> bool:
     """Tell where the faces are; return whether there are any."""
     st.subheader(":material/photo_library: Faces", anchor=False)
-    folder = shared.chosen_folder()
+    folder = chosen_folder()
     if folder is None:
         st.markdown("None yet.")
-        shared.link(shared.DATASET, "Get a dataset")
+        link(DATASET, "Get a dataset")
         return False
-    dataset = shared.read_dataset(folder)
+    dataset = read_dataset(folder)
     counts = dataset.faces["split"].value_counts()
     st.markdown(
         f"**{len(dataset.faces):,}** labelled faces in `{folder.name}`: "
         f"{counts.get('train', 0):,} to train on, {counts.get('validation', 0):,} to choose by, "
         f"{counts.get('test', 0):,} to test on."
     )
-    shared.demo_badge(dataset)
-    shared.link(shared.DATASET, "Look at the faces")
+    demo_badge(dataset)
+    link(DATASET, "Look at the faces")
     return True
 
 
@@ -77,14 +80,14 @@ def show_runs_card() -> bool:
     is_training = any(run.is_alive() for run in runs)
     if is_training:
         st.markdown("One is running.")
-        shared.link(shared.TRAINING, "Watch it")
+        link(TRAINING, "Watch it")
     elif runs:
         noun = "training" if len(runs) == 1 else "trainings"
         st.markdown(f"**{len(runs)}** {noun}, the newest is {runs[0].state.status}.")
-        shared.link(shared.TRAINING, "See them")
+        link(TRAINING, "See them")
     else:
         st.markdown("None yet.")
-        shared.link(shared.TRAINING, "Train a model")
+        link(TRAINING, "Train a model")
     return is_training
 
 
@@ -93,12 +96,12 @@ def show_model_card() -> bool:
     st.subheader(":material/face: Model", anchor=False)
     from agegender.evaluation.published import read_published
 
-    runs = shared.usable_runs()
+    runs = usable_runs()
     if not runs:
         st.markdown("None yet. It comes out of a training.")
         return False
     run = runs[0]
-    st.markdown(f"{shared.run_label(run)}.")
+    st.markdown(f"{run_label(run)}.")
     if (published := read_published(run)) is not None:
         st.markdown(
             f"**{in_years(published['age']['mae'])}** off on average, and right about gender "
@@ -113,7 +116,7 @@ def show_model_card() -> bool:
         )
     if run.knows_only_drawings:
         st.badge("Learned from drawings, not people", icon=":material/brush:", color="orange")
-    shared.link(shared.EVALUATION, "See how good it is")
+    link(EVALUATION, "See how good it is")
     return True
 
 
@@ -121,21 +124,21 @@ def show_next(has_faces: bool, is_training: bool, has_model: bool) -> None:
     """Name the one next step."""
     if is_training:
         words = "A training is running. Watch its curves; it continues if you leave the page."
-        target, label = shared.TRAINING, "Watch the training"
+        target, label = TRAINING, "Watch the training"
     elif not has_model and not has_faces:
         from agegender.dataset.download import ARCHIVE_SIZE
 
         words = f"Get faces: draw demo faces in seconds, or fetch UTKFace ({ARCHIVE_SIZE})."
-        target, label = shared.DATASET, "Get a dataset"
+        target, label = DATASET, "Get a dataset"
     elif not has_model:
         words = "Train a model on these faces. The defaults are good."
-        target, label = shared.TRAINING, "Train a model"
+        target, label = TRAINING, "Train a model"
     elif not has_faces:
         words = "Try the model on a photo. To measure it, or to train your own, get faces."
-        target, label = shared.PREDICTION, "Try a photo"
+        target, label = PREDICTION, "Try a photo"
     else:
         words = "Try the model on a photo, or see how far off it is and for whom."
-        target, label = shared.PREDICTION, "Try a photo"
+        target, label = PREDICTION, "Try a photo"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next.** {words}", width="stretch")
         if st.button(label, type="primary", icon=":material/arrow_forward:"):
@@ -167,7 +170,7 @@ def show_limits() -> None:
     )
 
 
-shared.require_app()
+require_app()
 show_hero()
 st.space("small")
 next_place = st.container()

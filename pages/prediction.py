@@ -18,6 +18,8 @@ from agegender.prediction.words import UNSURE_BELOW, confidence_percent
 from agegender.training.run import Run, best_epoch
 from pages import prediction_faces as faces
 from pages import shared
+from pages.current_run import NO_INTERVALS, need_run, skill_note
+from pages.navigation import EVALUATION, header, link
 from pages.prediction_result import (
     Result,
     explain_faces,
@@ -120,7 +122,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     with faces_place:
         faces.show_cards(predictor, answer.faces, maps, view, result.unsure_below)
         if answer.faces[0].prediction.age_low is None:
-            st.caption(shared.NO_INTERVALS)
+            st.caption(NO_INTERVALS)
 
 
 def show_table(result: Result) -> None:
@@ -262,12 +264,12 @@ def show_known_error(run: Run) -> None:
             "Gender is as the dataset labels it: how a face was taken, not who someone is. "
             "Not for decisions about people.]"
         )
-        shared.link(shared.EVALUATION, "Errors by age and group", icon=":material/monitoring:")
+        link(EVALUATION, "Errors by age and group", icon=":material/monitoring:")
 
 
-shared.header("Prediction", "Age and gender of every face in your photos, and how sure that is.")
-chosen_run = shared.need_run()
-shared.skill_note(chosen_run)
+header("Prediction", "Age and gender of every face in your photos, and how sure that is.")
+chosen_run = need_run()
+skill_note(chosen_run)
 uploads, are_crops = take_photos()
 if uploads:
     with shared.errors_as_messages():

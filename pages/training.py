@@ -16,6 +16,8 @@ from agegender.training.run import Run
 from agegender.training.runs import list_runs, start_run
 from agegender.training.trainer import choose_faces
 from pages import shared
+from pages.current_dataset import demo_badge, need_dataset
+from pages.navigation import header
 from pages.training_runs import show_runs, watch
 from pages.training_settings import choose_settings
 
@@ -73,7 +75,7 @@ def show_start(dataset: Dataset, busy: Run | None) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader("New training", anchor=False, width="content")
-            shared.demo_badge(dataset)
+            demo_badge(dataset)
         st.caption(f"On `{dataset.folder.name}`. The defaults are good.")
         config = choose_settings(dataset)
         if config is None:
@@ -129,8 +131,8 @@ def architecture() -> tuple[pd.DataFrame, int, int]:
     return table, sum(row.parameters for row in rows), sum(row.parameters for row in rows[1:])
 
 
-shared.header("Training", "Two heads learn age and gender on top of a frozen ResNet50.")
-faces = shared.need_dataset()
+header("Training", "Two heads learn age and gender on top of a frozen ResNet50.")
+faces = need_dataset()
 alive = next((run for run in list_runs() if run.state.status == "running"), None)
 if alive is not None:
     watch(alive.id)

@@ -11,6 +11,8 @@ from agegender.evaluation.titles import HISTORY_TITLES
 from agegender.training.run import Run, RunState, best_epoch
 from agegender.training.runs import RESUMABLE, delete_run, find_run, resume_run, stop_run
 from pages import shared
+from pages.current_run import RUN_KEY, run_label
+from pages.navigation import EVALUATION
 from pages.training_settings import settings_table
 
 PHASES = {
@@ -118,7 +120,7 @@ def show_run(run: Run, *, expanded: bool) -> None:
     color, icon = STATUS_LOOKS[state.status]
     title = f":{color}[**{state.status}**]  {run.id}"
     if state.status != "damaged":
-        title = f":{color}[**{state.status}**]  {shared.run_label(run)}{outcome(run)}"
+        title = f":{color}[**{state.status}**]  {run_label(run)}{outcome(run)}"
     # Curves are drawn only for runs that are open.
     card = st.expander(title, expanded, icon=icon, key=f"run-{run.id}", on_change="rerun")
     if not card.open:
@@ -134,8 +136,8 @@ def show_run(run: Run, *, expanded: bool) -> None:
                 "Evaluate it", icon=":material/monitoring:", key=f"evaluate-{run.id}"
             ):
                 # The other pages show the run that was chosen last.
-                st.session_state[shared.RUN_KEY] = run.id
-                st.switch_page(shared.EVALUATION)
+                st.session_state[RUN_KEY] = run.id
+                st.switch_page(EVALUATION)
             if state.status in RESUMABLE and st.button(
                 "Resume", icon=":material/resume:", key=f"resume-{run.id}"
             ):

@@ -22,7 +22,7 @@ from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.pretraining.recipe import CONTINUED_RECIPE
 from agegender.training.runs import default_run
-from pages.shared import usable_runs
+from pages.current_run import usable_runs
 
 pytestmark = pytest.mark.shipped
 

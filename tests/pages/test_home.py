@@ -70,7 +70,7 @@ def test_home_says_that_the_shipped_weights_are_damaged(
         raise InvalidModelError("backbone.safetensors is cut short; fetch it again.")
 
     monkeypatch.setattr("agegender.training.run.Run.weights", refuse)
-    monkeypatch.setattr("pages.shared.usable_runs", lambda: [Run(SHIPPED_DIR / "run")])
+    monkeypatch.setattr("pages.current_run.usable_runs", lambda: [Run(SHIPPED_DIR / "run")])
     at = open_page("home")
     assert [error.value for error in at.error] == [
         "backbone.safetensors is cut short; fetch it again."
