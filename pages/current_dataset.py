@@ -48,15 +48,33 @@ def _choice_file() -> Path:
     return workspace_dir() / "app.json"
 
 
+def _remembered_folder() -> Path | None:
+    """Return the folder that was chosen, wherever it is now; None if none was."""
+    try:
+        return Path(json.loads(_choice_file().read_text(encoding="utf-8"))["dataset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # Nothing chosen, or half a file.
+        return None
+
+
 def chosen_folder() -> Path | None:
     """Return the dataset folder in use, or None when there is none yet."""
-    try:
-        folder = Path(json.loads(_choice_file().read_text(encoding="utf-8"))["dataset"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # Nothing chosen, or half a file: look in the usual places.
-        folder = default_dataset_dir()
-    candidates = [folder, default_dataset_dir(), demo_dataset_dir()]
+    usual = [default_dataset_dir(), demo_dataset_dir()]
+    chosen = _remembered_folder()
+    candidates = usual if chosen is None else [chosen, *usual]
     return next((candidate for candidate in candidates if _changed_ns(candidate)), None)
+
+
+def tell_lost_folder() -> None:
+    """Say that the chosen folder is gone, and what is used in its place."""
+    chosen, used = _remembered_folder(), chosen_folder()
+    if chosen is None or chosen == used:
+        return
+    instead = "" if used is None else f" In its place you see the faces of {used}."
+    st.warning(
+        f"{chosen} is not there any more, or cannot be opened.{instead}",
+        icon=":material/folder_off:",
+    )
 
 
 def _changed_ns(folder: Path) -> int:
@@ -102,6 +120,7 @@ def forget_datasets() -> None:
 
 def need_dataset() -> Dataset:
     """Return the dataset in use, or lead to the Dataset page and stop."""
+    tell_lost_folder()
     folder = chosen_folder()
     if folder is None:
         next_step(

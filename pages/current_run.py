@@ -30,15 +30,16 @@ NO_INTERVALS = (
 
 
 def usable_runs() -> list[Run]:
-    """Return the runs that have a model: the default one, then the others, newest first."""
-    from agegender.training.runs import default_run, list_runs
+    """Return the runs that have a model: the default one, the others, newest first, the shipped."""
+    from agegender.training.runs import default_run, list_runs, shipped_run
 
     try:
         first = [default_run()]
     except ModelNotFoundError:
         first = []
     others = [run for run in list_runs() if run.heads_file.exists()]
-    named = {run.id: run for run in [*first, *others]}
+    shipped = shipped_run()
+    named = {run.id: run for run in [*first, *others, *([] if shipped is None else [shipped])]}
     return [run for run in named.values() if run.state.status != "damaged"]
 
 
@@ -67,7 +68,8 @@ def need_run() -> Run:
         format_func=lambda run_id: run_label(runs[run_id]),
         key=RUN_KEY,
         persist_state="session",
-        help="A finished training. At first the newest is chosen that has learned from photos.",
+        help="A finished training, or the model that is shipped with the app. At first it is your "
+        "newest that has learned from photos, else the shipped one.",
     )
     return runs[chosen]
 

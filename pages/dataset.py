@@ -11,7 +11,13 @@ from agegender.dataset.split import SET_ASIDE
 from agegender.evaluation import charts
 from agegender.images import read_image
 from pages import shared
-from pages.current_dataset import chosen_folder, demo_badge, forget_datasets, read_dataset
+from pages.current_dataset import (
+    chosen_folder,
+    demo_badge,
+    forget_datasets,
+    read_dataset,
+    tell_lost_folder,
+)
 from pages.dataset_labels import show_label_quality
 from pages.dataset_sources import get_faces
 from pages.navigation import TRAINING, header, link
@@ -189,6 +195,7 @@ def show(dataset: Dataset) -> None:
 
 
 header("Dataset", "Labelled faces: where they are, who is in them, and what is left out.")
+tell_lost_folder()
 folder = chosen_folder()
 if folder is None:
     with st.container(border=True):

@@ -54,8 +54,8 @@ def show_label_quality(dataset: Dataset) -> None:
     with shared.errors_as_messages():
         weights = run.chosen_weights()
         st.caption(
-            f"Backbone: {run_label(run)}. If it was trained on these labels, as the shipped "
-            "one was on UTKFace's, fewer wrong ones stand out."
+            f"With the backbone of the model “{run_label(run)}”. If it was trained on these "
+            "labels, as the shipped one was on UTKFace's, fewer wrong ones stand out."
         )
         key = (str(dataset.folder), dataset.labels_hash, weights.sha256)
         suspects = find_suspects(key, dataset, weights)

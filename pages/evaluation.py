@@ -29,6 +29,7 @@ from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
 from agegender.model.answer import probability_of
 from agegender.prediction.words import confidence_words
+from agegender.training.estimate import feature_seconds
 from agegender.training.features import count_missing
 from agegender.training.run import Run
 from pages import shared
@@ -99,9 +100,10 @@ def predictions_of(
     chosen = select_faces(dataset, split, limit=limit, run=run)
     missing = count_missing(chosen, run.weights())
     if missing:
+        seconds = feature_seconds(run.weights().spec.size, missing)
         st.markdown(
-            f"**{missing:,}** different pictures have not been through this backbone yet. It is "
-            "done once; what is done is kept when you leave the page."
+            f"**{missing:,}** of these pictures are new to the backbone. It looks at each once and "
+            f"keeps what it saw, also when you leave the page: about {shared.duration(seconds)}."
         )
         if not st.button("Evaluate", type="primary", icon=":material/play_arrow:"):
             st.stop()

@@ -73,7 +73,14 @@ def show_figures(metrics: dict[str, Any]) -> None:
                 help=help_text,
                 border=True,
             )
-    st.caption(f"n = {metrics['n']:,} faces.")
+    count = metrics["n"]
+    interval = ""
+    if age["mae_ci95"] is not None:
+        interval = (
+            f" 95% intervals: age MAE {year_range(age['mae_ci95'])} years, gender "
+            f"{percent_range(gender['accuracy_ci95'])}."
+        )
+    st.caption(f"n = {count:,} {'face' if count == 1 else 'faces'}.{interval}")
 
 
 def show_groups(metrics: dict[str, Any], key: str) -> None:

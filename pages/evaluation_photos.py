@@ -33,13 +33,18 @@ def show_photos(run: Run) -> None:
         "photos of one person each with a table `labels.csv` in it: `filename`, `age` (years), "
         "`gender` (male or female) and, if people are on several photos, `subject`."
     )
-    text = st.text_input(
-        "Folder of photos",
-        placeholder="/home/me/portraits",
-        help="It is used where it is and never written to.",
-    ).strip()
+    # A form takes what is typed when the button is pressed.
+    with st.form("photos", border=False):
+        text = st.text_input(
+            "Folder of photos",
+            placeholder="/home/me/portraits",
+            help="It is used where it is and never written to.",
+        ).strip()
+        is_asked = st.form_submit_button("Measure", type="primary", icon=":material/play_arrow:")
     of_run = (run.id, run.changed_ns)
-    if st.button("Measure", type="primary", icon=":material/play_arrow:", disabled=not text):
+    if is_asked and not text:
+        st.error("Name a folder.", icon=":material/error:")
+    elif is_asked:
         with shared.errors_as_messages():
             try:
                 folder = look_up(text)

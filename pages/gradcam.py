@@ -14,7 +14,7 @@ from agegender.images import png_bytes, read_image
 from agegender.model.answer import probability_of
 from agegender.training.run import Run
 from pages import shared
-from pages.current_dataset import demo_badge, need_dataset
+from pages.current_dataset import chosen_folder, demo_badge, need_dataset
 from pages.current_run import need_run, skill_note
 from pages.gradcam_trust import show_trust
 from pages.navigation import header
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from agegender.prediction.predictor import Prediction
 
 FACES_SHOWN = 8
+
+FAINT = 0.1
+"""Of the scale that both genders' maps share: below, a map looks empty."""
+
 FILE_KEY = "gradcam_file"
 DRAW_KEY = "gradcam_draw"
 
@@ -160,11 +164,14 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
         share = float(probability_of(GENDER_NAMES.index(gender), answer.p_female))
         st.markdown(f"**{gender.capitalize()}: {confidence_words(share)}**")
         st.image(gender_map, width="stretch", alt=f"Heatmap of the gender head for {gender}")
-        if maps.gender(gender).any():
+        if maps.gender(gender).max() >= FAINT:
             st.caption(f"The brighter, the more it speaks for {gender}.")
         else:
-            st.caption(f"Nothing in this face speaks for {gender}.")
-    st.caption(shared.MAPS_CAUTION)
+            st.caption(
+                f"Hardly anything here speaks for {gender}: the map shows only what does, beside "
+                "what speaks for the other."
+            )
+    st.caption(f"{shared.MAPS_CAUTION} Below, you can test those of the model above.")
     stem = Path(name).stem
     with st.container(horizontal=True):
         for label, picture, suffix in (
@@ -199,7 +206,8 @@ skill_note(chosen_run)
 source = st.segmented_control(
     "Face",
     ["dataset", "upload"],
-    default="dataset",
+    # Without faces, a picture of one's own is what works at once.
+    default="upload" if chosen_folder() is None else "dataset",
     required=True,
     format_func={
         "dataset": ":material/photo_library: From the validation split",

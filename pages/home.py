@@ -13,7 +13,7 @@ import streamlit as st
 from agegender.config import SEED
 from agegender.evaluation.formats import in_years, percent
 from pages import shared
-from pages.current_dataset import chosen_folder, demo_badge, read_dataset
+from pages.current_dataset import chosen_folder, demo_badge, read_dataset, tell_lost_folder
 from pages.current_run import run_label, usable_runs
 from pages.navigation import DATASET, EVALUATION, PREDICTION, TRAINING, link, require_app
 
@@ -54,6 +54,7 @@ def show_hero() -> None:
 def show_dataset_card() -> bool:
     """Tell where the faces are; return whether there are any."""
     st.subheader(":material/photo_library: Faces", anchor=False)
+    tell_lost_folder()
     folder = chosen_folder()
     if folder is None:
         st.markdown("None yet.")

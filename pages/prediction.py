@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,6 +14,7 @@ import streamlit as st
 
 from agegender.errors import InvalidImageError
 from agegender.evaluation.formats import in_years, percent
+from agegender.evaluation.published import read_published
 from agegender.prediction.sources import iter_pictures
 from agegender.prediction.words import UNSURE_BELOW, confidence_percent
 from agegender.training.run import Run, best_epoch
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from agegender.prediction.predictor import Predictor
 
 FAILURES_SHOWN = 4
+
+FEWEST_FACES = 100
+"""Figures of fewer say little of how far off a model is."""
+
 ZIP_FACES = 50
 """The ZIP is kept in memory for each visitor, some 2 MB a face; the command line,
 which writes to disk, has no such limit."""
@@ -105,16 +111,15 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     is_crop = place in result.crops
     photo_place, faces_place = (None, st.container()) if is_crop else faces.beside(photo)
     if photo_place is not None:
-        if view == faces.BOXES:
-            drawn = draw_answers(photo, found, unsure_below=result.unsure_below)
-        else:
-            drawn = faces.photo_with_maps(photo, found, maps, predictor, view)
+        if view != faces.BOXES:
+            photo = faces.photo_with_maps(photo, found, maps, predictor, view)
+        drawn = draw_answers(photo, found, unsure_below=result.unsure_below)
         with photo_place:
             file = faces.show_photo(drawn, f"{answer.file} with what was found in it")
             st.download_button(
                 "This picture",
                 file,
-                "faces.jpg",
+                f"{PurePath(answer.file).stem}-{view}.jpg",
                 "image/jpeg",
                 icon=":material/download:",
                 on_click="ignore",
@@ -243,20 +248,36 @@ def counted(
         on_progress(number, total)
 
 
+def known_error(run: Run) -> str:
+    """Say how far off the model is known to be, on how many faces."""
+    published = read_published(run)
+    best = best_epoch(run.metrics())
+    if published is not None:
+        count, mae = published["n"], published["age"]["mae"]
+        accuracy = published["gender"]["accuracy"]
+        faces = f"{count:,} test faces, which were kept apart from its training"
+    elif run.knows_only_drawings:
+        return "It has learned from drawings: how far off it is with people is not known."
+    elif best is None or run.selection_faces < FEWEST_FACES:
+        return (
+            "How far off it is is not known: it was chosen on fewer than "
+            f"{FEWEST_FACES} validation faces. Evaluation measures it."
+        )
+    else:
+        count, mae = run.selection_faces, best["val_age_mae"]
+        accuracy = best["val_gender_accuracy"]
+        faces = f"the {count:,} validation faces that its weights were chosen on"
+    return (
+        f"On {faces}, it was off by **{in_years(mae)}** on average and right about gender in "
+        f"**{percent(accuracy)}**."
+    )
+
+
 def show_known_error(run: Run) -> None:
     """State how far off the model is known to be, and for whom."""
-    best = best_epoch(run.metrics())
     with st.container(border=True):
         st.markdown("**Known error and bias**")
-        if best is None:
-            st.markdown("This model's error is not known.")
-        else:
-            mae = in_years(best["val_age_mae"])
-            accuracy = percent(best["val_gender_accuracy"])
-            st.markdown(
-                f"On the validation faces that chose it, it was off by **{mae}** on average and "
-                f"right about gender in **{accuracy}**."
-            )
+        st.markdown(known_error(run))
         st.markdown(
             ":gray[Expect larger errors on pictures that are cropped or lit otherwise, for groups "
             "with few training faces, in the ages of older people and the gender of children. A "

@@ -27,12 +27,12 @@ CARDS_SHOWN = 12
 CARD_WIDTH = 172
 """Two fit beside each other on a phone."""
 
-BOXES, AGE_MAP, GENDER_MAP = "boxes", "age", "gender"
+BOXES, AGE_MAP, GENDER_MAP = "faces", "age-map", "gender-map"
 
 _VIEWS = {
     BOXES: ":material/crop_free: Faces",
-    AGE_MAP: ":material/cake: What the age rests on",
-    GENDER_MAP: ":material/wc: What the gender rests on",
+    AGE_MAP: ":material/cake: Age map",
+    GENDER_MAP: ":material/wc: Gender map",
 }
 
 _READINGS = {
@@ -51,6 +51,8 @@ def choose_view() -> str:
             required=True,
             format_func=_VIEWS.__getitem__,
             label_visibility="collapsed",
+            key="prediction_view",
+            persist_state="session",
         )
     )
 
@@ -111,7 +113,7 @@ def show_cards(
     from agegender.explanation.overlay import overlay_heatmap
 
     if view in _READINGS:
-        st.caption(f"{_READINGS[view]} {shared.MAPS_CAUTION}")
+        st.caption(f"{_READINGS[view]} {shared.MAPS_CAUTION} The Grad-CAM page tests it.")
     with st.container(horizontal=True):
         for number, answer in enumerate(answers[:CARDS_SHOWN]):
             face = predictor.display_face(answer.crop)

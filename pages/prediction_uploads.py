@@ -39,7 +39,9 @@ def take_photos() -> tuple[list[UploadedFile], bool]:
         "as it is, and no face is looked for.",
     )
     what = "Each picture is one face." if crops else "Every face is found and answered."
-    st.caption(f"{what} Photos stay in memory and are not kept: reloading the page clears them.")
+    st.caption(
+        f"{what} Photos stay in memory and are not kept: leaving or reloading the page clears them."
+    )
     return uploads, crops
 
 

@@ -11,8 +11,8 @@ import streamlit as st
 from agegender.errors import AgeGenderError
 
 MAPS_CAUTION = (
-    "A map need not show what the answer rests on. The Grad-CAM page tests how well a model's maps "
-    "do; what came out for the shipped model is in docs/model-card.md, Heatmaps."
+    "A map need not show what the answer rests on: for the shipped model, docs/model-card.md "
+    "(Heatmaps) tells what a test of its maps has shown."
 )
 
 

@@ -31,12 +31,21 @@ def add_run_option(parser: argparse.ArgumentParser) -> None:
 
 
 def choose_run(run_id: str | None) -> Run:
-    """Return the run of an id, or the default one.
+    """Return the run of an id, or the default one; say so if that is the user's own.
 
     Raises:
         AgeGenderError: If there is none.
     """
-    return default_run() if run_id is None else find_run(run_id)
+    if run_id is not None:
+        return find_run(run_id)
+    run = default_run()
+    if not run.is_shipped:
+        print(
+            f"note: this is your run {run.id}, trained on {Path(run.config.dataset).name}; "
+            "--run names another, --run shipped the one that comes with the project",
+            file=sys.stderr,
+        )
+    return run
 
 
 DATASET_HELP = (

@@ -54,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False))
     else:
+        print(
+            f"Run {chosen.id} on {metrics['n']:,} faces of {dataset.folder}, split {args.split}\n"
+        )
         print(_format(metrics))
         left_out = count_left_out(chosen, dataset, args.split, predictions, limit=args.limit)
         for count, reason in (

@@ -204,8 +204,8 @@ def _entries(archive: Path) -> Iterator[list[_Entry]]:
             )
         else:
             raise DatasetError(
-                f"{archive.name} is neither a .tar.gz nor a .zip file; use the archive of "
-                "UTKFace's aligned and cropped faces."
+                f"{archive.name} is neither a .tar.gz nor a .zip file, or it is damaged; use the "
+                "archive of UTKFace's aligned and cropped faces."
             )
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):

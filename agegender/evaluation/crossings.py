@@ -10,6 +10,7 @@ none of the comparisons with the rest, which are most of this.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -91,14 +92,19 @@ def group_figures(predictions: pd.DataFrame, *, seed: int = SEED) -> pd.DataFram
         chosen = group.chosen
         error, right = faces.error[chosen], faces.right[chosen]
         row: dict[str, Any] = {**group.names(), "mae": np.abs(error).mean()}
-        row["mae_low"], row["mae_high"] = bootstrap_mean(np.abs(error), seed=seed)
+        row["mae_low"], row["mae_high"] = _ends(np.abs(error), seed)
         row["bias"] = error.mean()
-        row["bias_low"], row["bias_high"] = bootstrap_mean(error, seed=seed)
+        row["bias_low"], row["bias_high"] = _ends(error, seed)
         row["accuracy"] = right.mean()
         row["accuracy_low"], row["accuracy_high"] = wilson(int(right.sum()), len(right))
         rows.append(row)
     ends = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*_NAMES, *ends])
+
+
+def _ends(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Return the ends of a mean's interval; of one value, which has none, NaN."""
+    return bootstrap_mean(values, seed=seed) if len(values) > 1 else (math.nan, math.nan)
 
 
 def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +154,10 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns=["place", "size", "p"]).reset_index(drop=True)
 
 
-NO_GAPS = f"Every group here has fewer than {SMALLEST_COMPARED_GROUP} faces, or the others do."
+NO_GAPS = (
+    f"Too few faces to compare groups: {SMALLEST_COMPARED_GROUP} are needed in one, and in those "
+    "that it is compared with."
+)
 """What to say where `largest_gaps` is empty."""
 
 

@@ -209,7 +209,8 @@ def _with_ends(figure: str, value: float, low: float, high: float) -> str:
     def write(number: float) -> str:
         return percent(number) if figure == "accuracy" else years(number, signed=figure == "bias")
 
-    return f"{write(value)} ({write(low)} to {write(high)})"
+    # One face alone has no interval.
+    return write(value) if pd.isna(low) else f"{write(value)} ({write(low)} to {write(high)})"
 
 
 def _ends(row: dict[str, Any], name: str) -> str:

@@ -26,6 +26,22 @@ STARTUP_SECONDS = 20
 """Until a new process has imported TensorFlow and read the dataset."""
 
 
+def feature_seconds(size: int, faces: int, *, cores: int | None = None) -> float:
+    """Estimate how long a backbone takes for the features of faces on a processor.
+
+    Args:
+        size: Side of its input, in pixels.
+        faces: How many.
+        cores: Of the processor; this machine's by default.
+
+    Returns:
+        Seconds.
+    """
+    if cores is None:
+        cores = os.cpu_count() or 1
+    return faces * VIEWS * CORE_SECONDS_PER_PIXEL * size**2 / min(MOST_CORES, cores)
+
+
 def estimate_seconds(
     config: TrainConfig,
     *,
@@ -47,9 +63,7 @@ def estimate_seconds(
     Returns:
         Seconds.
     """
-    if cores is None:
-        cores = os.cpu_count() or 1
-    face = VIEWS * CORE_SECONDS_PER_PIXEL * size**2 / min(MOST_CORES, cores)
+    face = feature_seconds(size, 1, cores=cores)
     heads = HEAD_SECONDS_PER_FACE * train_faces * config.epochs
     seconds = STARTUP_SECONDS + missing * face + heads
     if config.fine_tune_epochs:

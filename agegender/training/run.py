@@ -262,6 +262,17 @@ class Run:
         return find_weights(self.config.backbone)
 
     @property
+    def selection_faces(self) -> int:
+        """How many validation faces chose its weights; 0 if that is not known.
+
+        Raises:
+            ModelNotFoundError, InvalidModelError: If their description is damaged.
+        """
+        if not self.uncertainty_file.exists():
+            return 0
+        return int(read_metadata(self.uncertainty_file)["selection_faces"])
+
+    @property
     def knows_only_drawings(self) -> bool:
         """Whether its heads were trained on drawn demo faces, which show nobody.
 

@@ -46,7 +46,11 @@ def skill(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A run whose predictor is `Brightness`; returns its weights, with the run in `run`."""
     weights = SimpleNamespace(has_skill=True, spec=InputSpec(112, 0.8))
     chosen = SimpleNamespace(
-        id="chosen", weights=lambda: weights, knows_only_drawings=False, changed_ns=1
+        id="chosen",
+        is_shipped=True,
+        weights=lambda: weights,
+        knows_only_drawings=False,
+        changed_ns=1,
     )
     monkeypatch.setattr(choice, "default_run", lambda: chosen)
     monkeypatch.setattr(answers, "load_predictor", lambda run: Brightness())

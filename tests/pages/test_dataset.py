@@ -78,7 +78,7 @@ def test_a_wrong_folder_is_refused_in_one_sentence(
     (tmp_path / "others" / "holiday.jpg").write_bytes(b"not a picture")
     at = open_page("dataset")
     choose_way(at, "path")
-    at.text_input[0].set_value(str(tmp_path / name)).run()
+    at.text_input[0].set_value(str(tmp_path / name))
     at.button[0].click().run()
     assert not at.exception
     assert len(at.error) == 1
@@ -92,7 +92,7 @@ def test_a_path_that_cannot_be_one_is_refused_in_one_sentence(
 ) -> None:
     at = open_page("dataset")
     choose_way(at, "path")
-    at.text_input[0].set_value(path).run()
+    at.text_input[0].set_value(path)
     at.button[0].click().run()
     assert not at.exception
     [error] = at.error
@@ -104,6 +104,25 @@ def test_a_remembered_folder_that_cannot_be_looked_up_is_passed_over(
 ) -> None:
     (workspace / "app.json").write_text(json.dumps({"dataset": "/" + 300 * "x"}))
     assert str(demo_faces) in text_of(open_page("dataset"))
+
+
+def test_a_chosen_folder_that_is_gone_is_told(
+    open_page: OpenPage, workspace: Path, demo_faces: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    (workspace / "app.json").write_text(json.dumps({"dataset": str(gone)}))
+    for page in ("dataset", "home", "training"):
+        [warning] = open_page(page).warning
+        assert f"{gone} is not there any more" in warning.value
+        assert str(demo_faces) in warning.value
+
+
+def test_no_path_is_asked_for(open_page: OpenPage) -> None:
+    at = open_page("dataset")
+    choose_way(at, "path")
+    at.button[0].click().run()
+    [error] = at.error
+    assert error.value == "Name a folder or an archive."
 
 
 def test_drawing_demo_faces_again_leaves_what_is_there(
@@ -125,7 +144,7 @@ def test_a_folder_on_this_computer_is_used_and_remembered(
     folder = make_faces(name="mine")
     at = open_page("dataset")
     choose_way(at, "path")
-    at.text_input[0].set_value(f" {folder} ").run()
+    at.text_input[0].set_value(f" {folder} ")
     at.button[0].click().run()
     assert not at.exception
     assert str(folder) in text_of(at)

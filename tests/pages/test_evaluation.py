@@ -155,12 +155,13 @@ def test_whole_photos_are_measured_and_a_wrong_folder_is_refused_in_one_sentence
 
     def measure(path: str) -> None:
         [field] = [field for field in at.text_input if field.label == "Folder of photos"]
-        field.set_value(path).run()
+        field.set_value(path)
         [button] = [button for button in at.button if button.label == "Measure"]
         button.click().run()
         assert not at.exception
 
     for path, words in (
+        ("", "Name a folder."),
         (str(tmp_path / "nowhere"), "there is no such folder"),
         (str(folder), "has no labels.csv"),
         ("~nobody-of-that-name", "cannot be opened"),

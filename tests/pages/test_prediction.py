@@ -46,11 +46,39 @@ def test_prediction_states_known_error_proper_use_and_what_becomes_of_photos(
     open_page: OpenPage, shared_run: Run
 ) -> None:
     said = text_of(open_page("prediction"))
-    assert "On the validation faces that chose it, it was off by" in said
+    assert "how far off it is with people is not known" in said
     assert "children" in said
     assert "Not for decisions about people" in said
-    assert "not kept: reloading the page clears them" in said
+    assert "not kept: leaving or reloading the page clears them" in said
     assert "random weights" in said
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(99, "chosen on fewer than 100 validation faces"), (1000, "On the 1,000 validation faces")],
+)
+def test_an_error_on_few_faces_is_not_stated(
+    open_page: OpenPage, shared_run: Run, monkeypatch: pytest.MonkeyPatch, count: int, words: str
+) -> None:
+    monkeypatch.setattr(Run, "knows_only_drawings", False)
+    monkeypatch.setattr(Run, "selection_faces", count)
+    said = text_of(open_page("prediction"))
+    assert words in said
+    assert ("it was off by **" in said) == (count > 99)
+
+
+@pytest.mark.shipped
+def test_the_shipped_model_can_be_chosen_after_a_training(
+    open_page: OpenPage, shared_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "knows_only_drawings", False)
+    at = open_page("prediction")
+    [model] = [box for box in at.selectbox if box.label == "Model"]
+    assert model.value == shared_run.id
+    assert model.options[-1] == "Shipped with the app"
+    model.select("shipped").run()
+    assert not at.exception
+    assert "test faces, which were kept apart from its training, it was off by" in text_of(at)
 
 
 def photo(faces: int) -> Upload:
@@ -90,7 +118,7 @@ def test_every_face_of_a_photo_is_answered_explained_and_taken_away(
     assert table["face"].tolist() == [1, 2, 3]
     assert set(table["gender"]) <= {"male", "female"}
     assert {button.label for button in at.download_button} == {"This picture", "CSV", "JSONL"}
-    for view in ("age", "gender"):
+    for view in ("age-map", "gender-map"):
         at.button_group[1].set_value(view).run()
         assert not at.exception
         assert "need not show what the answer rests on" in text_of(at)
