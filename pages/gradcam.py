@@ -171,7 +171,7 @@ def show(run: Run, name: str, rgb: NDArray[np.uint8], truth: str) -> None:
                 f"Hardly anything here speaks for {gender}: the map shows only what does, beside "
                 "what speaks for the other."
             )
-    st.caption(f"{shared.MAPS_CAUTION} Below, you can test those of the model above.")
+    st.caption(shared.MAPS_CAUTION.format(test="below, you"))
     stem = Path(name).stem
     with st.container(horizontal=True):
         for label, picture, suffix in (

@@ -113,7 +113,7 @@ def show_cards(
     from agegender.explanation.overlay import overlay_heatmap
 
     if view in _READINGS:
-        st.caption(f"{_READINGS[view]} {shared.MAPS_CAUTION} The Grad-CAM page tests it.")
+        st.caption(f"{_READINGS[view]} {shared.MAPS_CAUTION.format(test='the Grad-CAM page')}")
     with st.container(horizontal=True):
         for number, answer in enumerate(answers[:CARDS_SHOWN]):
             face = predictor.display_face(answer.crop)

@@ -11,8 +11,8 @@ import streamlit as st
 from agegender.errors import AgeGenderError
 
 MAPS_CAUTION = (
-    "A map need not show what the answer rests on: for the shipped model, docs/model-card.md "
-    "(Heatmaps) tells what a test of its maps has shown."
+    "A map need not show what the answer rests on: {test} can test a model's maps; what came out "
+    "for the shipped one is in docs/model-card.md, Heatmaps."
 )
 
 
