@@ -38,9 +38,9 @@ def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[Proc
         _process_count(), mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
     )
     try:
-        with _blocked_ctrl_c():
-            # The first task starts all processes, which inherit it: one that Ctrl-C finds at its
-            # imports would print a traceback.
+        with _without_ctrl_c():
+            # The first task starts all processes: one that Ctrl-C finds at its imports would
+            # print a traceback.
             pool.submit(int)
         yield pool
     finally:
@@ -48,16 +48,17 @@ def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[Proc
 
 
 @contextmanager
-def _blocked_ctrl_c() -> Iterator[None]:
-    """Have Ctrl-C wait until the block has ended, where the system can."""
-    if not hasattr(signal, "pthread_sigmask"):
+def _without_ctrl_c() -> Iterator[None]:
+    """Ignore Ctrl-C, as processes that start meanwhile go on to do."""
+    if threading.current_thread() is not threading.main_thread():
+        # Python lets no other thread decide it.
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _process_count() -> int:
@@ -68,7 +69,7 @@ def _process_count() -> int:
 
 
 def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
-    # For systems where `_blocked_ctrl_c` can do nothing.
+    # Where `_without_ctrl_c` is not inherited.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # There is a process for each processor already.
     cv2.setNumThreads(1)

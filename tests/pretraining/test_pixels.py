@@ -156,17 +156,17 @@ def test_the_processes_end_with_the_one_that_trains() -> None:
 
 
 STOPPED = """
-import os, signal, threading
+import os, signal, time
 from agegender.pretraining.pixels import augmenting
 from agegender.pretraining.recipe import Recipe, Stage
 
 if __name__ == "__main__":
-    # To all processes, as a terminal sends it; the helping ones are at their imports.
-    threading.Timer(0.3, os.killpg, (0, signal.SIGINT)).start()
     try:
-        with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))) as workers:
-            workers.pool.submit(os.getpid).result()
-            threading.Event().wait(60)
+        with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))):
+            time.sleep(0.1)
+            # To all processes, as a terminal sends it; the helping ones are at their imports.
+            os.killpg(0, signal.SIGINT)
+            time.sleep(60)
     except KeyboardInterrupt:
         print("stopped")
 """
