@@ -1,4 +1,4 @@
-"""What several pages show alike: messages, progress, kinds of pictures, numbers."""
+"""What several pages show alike: messages, progress, kinds of pictures, lengths of time."""
 
 from __future__ import annotations
 
