@@ -110,6 +110,9 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
             yield picture
 
     faces = sum(row["age"] is not None for rows in result.rows for row in rows)
+    # A ZIP does not say before it is read how many photos are in it.
+    has_zip = any(upload.name.lower().endswith(".zip") for upload in uploads)
+    total = 0 if has_zip else len(uploads)
     with shared.progress("Photos") as on_progress:
         answers = predict_photos(predictor, keep_first(), is_crop=crops)
         for place, answer in enumerate(answers, start=finished):
@@ -119,7 +122,7 @@ def result_of(predictor: Predictor, run: Run, uploads: list[UploadedFile], crops
                 result.answers.append(answer)
                 if crops:
                     result.crops.add(place)
-            on_progress(place + 1, 0)
+            on_progress(place + 1, total)
     result.is_whole = True
     return result
 
