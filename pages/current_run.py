@@ -24,7 +24,7 @@ RUN_KEY = "run"
 NO_RUN_YET = "There is no trained model yet. Training one on demo faces takes a few minutes."
 
 NO_INTERVALS = (
-    "This run has no age intervals: it was trained before there were any, or on too few faces. "
+    "This run has no age intervals: there were too few validation faces to calibrate them. "
     "Train a new run on more faces."
 )
 
