@@ -20,10 +20,10 @@ from agegender.evaluation.evaluated_faces import (
     count_left_out,
     select_faces,
 )
+from agegender.evaluation.looks import read_looks
 from agegender.evaluation.metrics import Floors, compute_metrics, training_floors
 from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.report import pack_report, write_report
-from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.titles import GROUP_TITLES, HISTORY_TITLES
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.images import read_image
@@ -259,7 +259,7 @@ if unread := left_out.unreadable:
     )
 if chosen_split in ("test", "all"):
     # Only here is this look among them.
-    st.caption(f"Logged looks at a test split so far: {len(read_test_reads(chosen_run)):,}.")
+    st.caption(f"Logged looks at a test split so far: {len(read_looks(chosen_run)):,}.")
 age, gender, sure, groups, gates, pictures, photos, training, report = st.tabs(
     [
         "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Whole photos", "Training",

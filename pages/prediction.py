@@ -258,13 +258,15 @@ def known_error(run: Run) -> str:
         faces = f"{count:,} test faces, which were kept apart from its training"
     elif run.knows_only_drawings:
         return "It has learned from drawings: how far off it is with people is not known."
-    elif best is None or run.selection_faces < FEWEST_FACES:
+    elif best is None or (chosen_on := run.selection_faces) is None:
+        return "Its error is not known. Evaluation measures it."
+    elif chosen_on < FEWEST_FACES:
         return (
-            "How far off it is is not known: it was chosen on fewer than "
-            f"{FEWEST_FACES} validation faces. Evaluation measures it."
+            f"Its error is not known: it was chosen on fewer than {FEWEST_FACES} validation faces. "
+            "Evaluation measures it."
         )
     else:
-        count, mae = run.selection_faces, best["val_age_mae"]
+        count, mae = chosen_on, best["val_age_mae"]
         accuracy = best["val_gender_accuracy"]
         faces = f"the {count:,} validation faces that its weights were chosen on"
     return (

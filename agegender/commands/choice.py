@@ -13,7 +13,7 @@ from agegender.commands.progress import progress_bar
 from agegender.config import SEED, default_dataset_dir
 from agegender.evaluation.evaluated_faces import SPLITS
 from agegender.training.run import Run
-from agegender.training.runs import default_run, find_run
+from agegender.training.runs import default_run, find_run, shipped_run
 
 if TYPE_CHECKING:
     from agegender.dataset.dataset import Dataset
@@ -40,9 +40,10 @@ def choose_run(run_id: str | None) -> Run:
         return find_run(run_id)
     run = default_run()
     if not run.is_shipped:
+        other = "" if shipped_run() is None else ", --run shipped the one of the project"
         print(
             f"note: this is your run {run.id}, trained on {Path(run.config.dataset).name}; "
-            "--run names another, --run shipped the one that comes with the project",
+            f"--run names another{other}",
             file=sys.stderr,
         )
     return run

@@ -84,7 +84,7 @@ def group_figures(predictions: pd.DataFrame, *, seed: int = SEED) -> pd.DataFram
         `crossing`, `group`, `race`, `gender`, `band` (None where not crossed),
         `n`, `is_small` (fewer faces than `SMALLEST_COMPARED_GROUP`: the
         figures say little), and each of `FIGURES` with the ends of its 95%
-        interval, `…_low` and `…_high`.
+        interval, `…_low` and `…_high` (NaN for `mae` and `bias` of one face).
     """
     faces = _Faces.of(predictions)
     rows = []

@@ -15,8 +15,8 @@ from agegender.config import SEED
 from agegender.errors import DatasetError, InvalidImageError
 from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.kept import kept_counts, kept_folder
+from agegender.evaluation.looks import log_look
 from agegender.evaluation.strata import draw_stratified
-from agegender.evaluation.test_reads import log_test_read
 from agegender.explanation.faithfulness import (
     KINDS,
     Kind,
@@ -154,7 +154,7 @@ def measure_heatmaps(
         )
         write_json(folder / _SANITY_FILE, [asdict(step) for step in steps])
         found = _read(folder, faces)
-    log_test_read(run, dataset.folder, split, faces)
+    log_look(run, dataset.folder, split, faces)
     assert found is not None, "all parts have just been written"
     return found
 

@@ -16,7 +16,7 @@ from agegender.dataset.tables import read_table, write_table
 from agegender.errors import DatasetError
 from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.kept import model_key, tables_folder
-from agegender.evaluation.test_reads import log_test_read
+from agegender.evaluation.looks import log_look
 from agegender.model.answer import CHUNK_FACES, answer_features, answered_gender
 from agegender.uncertainty.uncertainty import answer_columns
 
@@ -90,7 +90,7 @@ def predict_faces(
             write_table(table, path)
     elif on_progress is not None:
         on_progress(len(table), len(table))
-    log_test_read(run, dataset.folder, split, table)
+    log_look(run, dataset.folder, split, table)
     return table
 
 

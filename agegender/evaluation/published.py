@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agegender.errors import RunError
 from agegender.evaluation.kept import model_key
+from agegender.model.tensors import read_metadata
 from agegender.storage import write_json
 
 if TYPE_CHECKING:
@@ -43,17 +44,18 @@ def publish(report: Path, run: Run) -> Path:
     try:
         record = json.loads((report / RECORD_FILE).read_text(encoding="utf-8"))
         metrics = json.loads((report / METRICS_FILE).read_text(encoding="utf-8"))
-        measured = (record["model"], record["split"], record["limit"])
+        measured = tuple(record[name] for name in ("model", "split", "limit", "split_hash"))
         figures = {"about": record["about"], **{name: metrics[name] for name in _METRICS}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{report} is not a report ({error}); `python generate_results.py` writes one."
         ) from error
     model = model_key(run)
-    if measured != (model, "test", None):
+    split_hash = read_metadata(run.heads_file)["split_hash"]
+    if measured != (model, "test", None, split_hash):
         raise RunError(
-            f"{report} is not of run {run.id} as it is now, on all test faces; write it with "
-            f"`python generate_results.py --run {run.id} --split test`."
+            f"{report} is not of run {run.id} as it is now, on all test faces of what it was "
+            f"trained on; write it with `python generate_results.py --run {run.id} --split test`."
         )
     file = run.folder / PUBLISHED_FILE
     write_json(file, {"model": model, **figures})

@@ -19,6 +19,7 @@ from agegender.evaluation.evaluated_faces import TRAIN_NOTE
 from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
 from agegender.evaluation.html import render_report
 from agegender.evaluation.kept import model_key
+from agegender.evaluation.looks import read_looks
 from agegender.evaluation.metrics import compute_metrics, training_floors
 from agegender.evaluation.photos import answer_photos, photo_metrics
 from agegender.evaluation.predictions import predict_faces
@@ -26,7 +27,6 @@ from agegender.evaluation.sections import SECTIONS
 from agegender.evaluation.sections.base import Evaluation
 from agegender.evaluation.sections.overview import headlines
 from agegender.evaluation.tables import all_tables, markdown
-from agegender.evaluation.test_reads import read_test_reads
 from agegender.evaluation.uncertainty import constant_half_width
 from agegender.prediction.predictor import load_predictor
 from agegender.storage import replacing, storage_errors, write_json
@@ -191,6 +191,7 @@ def _write_files(folder: Path, evaluation: Evaluation) -> None:
         "model": model_key(evaluation.run),
         "split": evaluation.split,
         "limit": evaluation.limit,
+        "split_hash": evaluation.dataset.split_hash,
     }
     write_json(folder / RECORD_FILE, {"about": about, **measured, "files": names})
 
@@ -256,7 +257,7 @@ def _about(evaluation: Evaluation) -> dict[str, str]:
         f"{left_out.copies:,} copies of others, "
         f"{left_out.unreadable:,} whose pictures could not be read",
         "Split": f"SHA-256 {dataset.split_hash}",
-        "Looks at a test split so far": f"{len(read_test_reads(run)):,}",
+        "Looks at a test split so far": f"{len(read_looks(run)):,}",
         "Seed": str(evaluation.seed),
         "Versions": f"agegender {__version__}, Python {platform.python_version()}, {versions}",
     }

@@ -26,8 +26,8 @@ from agegender.evaluation.corruptions import (
 from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.evaluation.kept import LABELS, kept_counts, kept_folder
+from agegender.evaluation.looks import log_look
 from agegender.evaluation.strata import draw_stratified
-from agegender.evaluation.test_reads import log_test_read
 from agegender.images import read_image
 from agegender.model.answer import answered_gender
 from agegender.model.preprocessing import InputSpec, prepare
@@ -133,7 +133,7 @@ def measure_robustness(
             write_table(parts[name], folder / f"{name}.parquet")
             # Pictures that cannot be read count as done.
             done += len(faces) - len(rows)
-    log_test_read(run, dataset.folder, split, faces)
+    log_look(run, dataset.folder, split, faces)
     return _join(parts, cells)
 
 

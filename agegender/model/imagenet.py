@@ -36,8 +36,8 @@ def find_imagenet() -> Path:
     path = imagenet_file()
     if not path.exists():
         raise ModelNotFoundError(
-            f"The ImageNet weights are not at {path}: training with them fetches them, or fetch "
-            f"{IMAGENET_URL}{IMAGENET_NAME} and put it there."
+            f"The ImageNet weights are not at {path}: fetch {IMAGENET_URL}{IMAGENET_NAME} and put "
+            "it there, as a training with them does by itself."
         )
     md5 = file_hash(path, "md5")
     if md5 != IMAGENET_MD5:

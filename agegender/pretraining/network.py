@@ -270,13 +270,18 @@ def averaged(network: Any) -> Iterator[None]:
     Args:
         network: What `compile_network` was given, with a step done.
     """
+    # In float16 Keras wraps the optimizer in one that scales the loss.
+    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
     trained = network.trainable_variables
-    own = [variable.numpy() for variable in trained] if network.optimizer.use_ema else []
-    network.optimizer.finalize_variable_values(trained)
+    own = [variable.numpy() for variable in trained]
+    optimizer.finalize_variable_values(trained)
     try:
         yield
     finally:
-        for variable, values in zip(trained, own, strict=False):
+        for variable, values in zip(trained, own, strict=True):
             variable.assign(values)
 
 

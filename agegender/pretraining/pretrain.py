@@ -114,6 +114,12 @@ class Pretraining:
 def read_recipe(path: Path) -> Recipe:
     """Read a file that holds a recipe.
 
+    Args:
+        path: JSON, as `Recipe.to_json` writes it.
+
+    Returns:
+        The recipe.
+
     Raises:
         RunError: If it does not.
     """
@@ -367,6 +373,9 @@ def load_checkpoint(network: Any, path: Path) -> None:
     Args:
         network: What `network.compile_network` was given.
         path: The file.
+
+    Raises:
+        ValueError: If it is of another network or recipe.
     """
     # Only a built optimizer gets its counter, moments and averages back.
     network.optimizer.build(network.trainable_variables)

@@ -34,14 +34,16 @@ def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[Proc
     Yields:
         The pool, of a process for each processor but one.
     """
+    count = _process_count()
     pool = ProcessPoolExecutor(
-        _process_count(), mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
+        count, mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
     )
     try:
         with _without_ctrl_c():
-            # The first task starts all processes: one that Ctrl-C finds at its imports would
-            # print a traceback.
-            pool.submit(int)
+            # As long as none is idle, each task starts a process: one that Ctrl-C finds at its
+            # imports would print a traceback.
+            for _ in range(count):
+                pool.submit(int)
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)

@@ -262,15 +262,16 @@ class Run:
         return find_weights(self.config.backbone)
 
     @property
-    def selection_faces(self) -> int:
-        """How many validation faces chose its weights; 0 if that is not known.
+    def selection_faces(self) -> int | None:
+        """How many validation faces chose its weights; None if that is not known.
 
         Raises:
             ModelNotFoundError, InvalidModelError: If their description is damaged.
         """
         if not self.uncertainty_file.exists():
-            return 0
-        return int(read_metadata(self.uncertainty_file)["selection_faces"])
+            return None
+        count = read_metadata(self.uncertainty_file).get("selection_faces")
+        return count if isinstance(count, int) else None
 
     @property
     def knows_only_drawings(self) -> bool:

@@ -11,10 +11,16 @@ from matplotlib.figure import Figure
 from agegender.errors import DatasetError
 from agegender.evaluation import charts, fairness, plots
 from agegender.evaluation.crossings import NO_GAPS, group_figures, group_gaps
-from agegender.evaluation.fairness import compute_fairness, fairness_tables, validation_of
+from agegender.evaluation.fairness import (
+    compute_fairness,
+    crossing_table,
+    fairness_tables,
+    validation_of,
+)
 from agegender.evaluation.gates import gate_curve
 from agegender.evaluation.sections import base
 from agegender.evaluation.sections import fairness as section
+from agegender.evaluation.titles import FIGURE_TITLES
 
 MakePredictions = Callable[..., pd.DataFrame]
 
@@ -93,3 +99,14 @@ def test_challenge_ages_are_chosen_on_validation_faces(
 
     monkeypatch.setattr(fairness, "predict_faces", refuse)
     assert validation_of(nothing, nothing) is None
+
+
+def test_one_face_alone_has_no_interval_of_years(
+    make_predictions: Callable[..., pd.DataFrame],
+) -> None:
+    groups = group_figures(make_predictions(1))
+    assert groups["mae_low"].isna().all()
+    assert groups["accuracy_low"].notna().all()
+    [row] = crossing_table(groups, "race").to_dict("records")
+    assert "(" not in row[FIGURE_TITLES["mae"]]
+    assert "(" in row[FIGURE_TITLES["accuracy"]]

@@ -17,11 +17,11 @@ from agegender.dataset.split import is_copy
 from agegender.errors import DatasetError, ModelNotFoundError, StorageError
 from agegender.evaluation import predictions as module
 from agegender.evaluation.evaluated_faces import LeftOut, count_left_out, find_seen, select_faces
+from agegender.evaluation.looks import read_looks
 from agegender.evaluation.predictions import (
     COLUMNS,
     predict_faces,
 )
-from agegender.evaluation.test_reads import read_test_reads
 from agegender.images import read_image
 from agegender.model.tensors import save_weights
 from agegender.model.weights import load_backbone
@@ -164,20 +164,20 @@ def test_a_fine_tuned_backbone_has_seen_its_own_train_faces(trained: Any, tmp_pa
 def test_looks_at_the_test_split_are_logged(trained: Any) -> None:
     run, dataset = trained
     predict_faces(run, dataset, "validation")
-    assert read_test_reads(run) == []
+    assert read_looks(run) == []
     predict_faces(run, dataset, "test")
     predict_faces(run, dataset, "all")
     count = len(select_faces(dataset, "test"))
-    assert [(read.split, read.n) for read in read_test_reads(run)] == [
+    assert [(read.split, read.n) for read in read_looks(run)] == [
         ("test", count),
         ("all", count),
     ]
     with (run.folder / "test-reads.jsonl").open("a") as file:
         file.write('{"when": 1')
-    assert len(read_test_reads(run)) == 2
+    assert len(read_looks(run)) == 2
     # What was cut short by a full disk takes no later look with it.
     predict_faces(run, dataset, "test")
-    assert len(read_test_reads(run)) == 3
+    assert len(read_looks(run)) == 3
 
 
 def test_limit_is_drawn_by_the_seed(trained: Any) -> None:
@@ -237,7 +237,7 @@ def test_shipped_run_is_not_written_to(
     monkeypatch.setattr(Run, "is_shipped", property(lambda self: True))
     predict_faces(run, dataset, "test")
     assert not list(run.folder.glob("predictions-*"))
-    assert len(read_test_reads(run)) == 1
+    assert len(read_looks(run)) == 1
     shutil.rmtree(trained_home / "shipped-run")
 
 

@@ -46,6 +46,11 @@ def test_the_figures_of_all_test_faces_are_kept_with_the_run(
     with pytest.raises(RunError, match="as it is now, on all test faces"):
         publish(folder, run)
 
+    # Other faces than those that it was trained beside.
+    (folder / RECORD_FILE).write_text(json.dumps({**record, "split_hash": "0" * 64}))
+    with pytest.raises(RunError, match="of what it was trained on"):
+        publish(folder, run)
+
     write_report(run, dataset, "validation", folder)
     with pytest.raises(RunError, match="on all test faces"):
         publish(folder, run)

@@ -18,6 +18,7 @@ from agegender.config import SEED
 from agegender.dataset.dataset import Dataset, open_dataset
 from agegender.evaluation import plots
 from agegender.evaluation.corruptions import CORRUPTIONS, LEVELS, Corruption
+from agegender.evaluation.looks import read_looks
 from agegender.evaluation.robustness import (
     measure_robustness,
     read_robustness,
@@ -26,7 +27,6 @@ from agegender.evaluation.robustness import (
 )
 from agegender.evaluation.sections import robustness as section
 from agegender.evaluation.sections.base import Evaluation
-from agegender.evaluation.test_reads import read_test_reads
 from agegender.prediction.predictor import Prediction
 
 TWO = CORRUPTIONS[3], CORRUPTIONS[5]
@@ -199,7 +199,7 @@ def test_looks_at_the_test_split_are_logged_and_figures_drawn(
     model: Brightness, run: Any, dataset: Dataset
 ) -> None:
     answers = measure_robustness(run, dataset, "all", count=30)
-    [look] = read_test_reads(run)
+    [look] = read_looks(run)
     assert look.n == len(dataset.of("test"))
     table = robustness_table(answers)
     assert len(table) == 1 + len(CORRUPTIONS) * LEVELS

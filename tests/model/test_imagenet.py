@@ -96,7 +96,7 @@ def test_imagenet_page_served_as_a_file_is_not_kept(keras_home, server):
 
 
 def test_looking_for_imagenet_fetches_nothing(keras_home, server):
-    with pytest.raises(ModelNotFoundError, match="training with them fetches them"):
+    with pytest.raises(ModelNotFoundError, match="as a training with them does"):
         find_weights("imagenet")
     assert not keras_home.exists()
 

@@ -15,8 +15,8 @@ from agegender.config import workspace_dir
 from agegender.dataset.dataset import Dataset
 from agegender.evaluation import report
 from agegender.evaluation.crossings import NO_GAPS
+from agegender.evaluation.looks import read_looks
 from agegender.evaluation.published import read_published
-from agegender.evaluation.test_reads import read_test_reads
 from agegender.prediction.predictor import Prediction
 from agegender.training.run import Run
 from agegender.training.runs import default_run
@@ -64,7 +64,7 @@ def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
     assert "trained on drawn demo faces" in text_of(at)
     assert "left out" not in text_of(at)
     assert "drawings, not people" in text_of(at)
-    assert read_test_reads(trained_run) == []
+    assert read_looks(trained_run) == []
     assert [tab.label for tab in at.tabs] == [
         "Age", "Gender", "How sure", "Groups", "Age gates", "Faces", "Whole photos", "Training",
         "Report",
@@ -121,7 +121,7 @@ def test_a_look_at_the_test_split_is_logged_once_and_said(
     assert at.metric
     assert "Logged looks at a test split so far: 1." in text_of(at)
     at.run()
-    assert len(read_test_reads(trained_run)) == 1
+    assert len(read_looks(trained_run)) == 1
 
 
 def test_gaps_between_groups_and_age_gates_are_shown(open_page: OpenPage, shared_run: Run) -> None:

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from agegender.config import demo_dataset_dir
 from agegender.images import jpeg_bytes
+from agegender.prediction import drawing
 from agegender.prediction.drawing import draw_answers
 from agegender.prediction.faces import Face, crop_face
 from agegender.prediction.predictor import load_predictor
@@ -108,8 +109,15 @@ def answers_of(at: AppTest) -> list[str]:
 
 
 def test_every_face_of_a_photo_is_answered_explained_and_taken_away(
-    open_page: OpenPage, shared_run: Run, finder: list[int]
+    open_page: OpenPage,
+    shared_run: Run,
+    finder: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    drawn = []
+    monkeypatch.setattr(
+        drawing, "draw_answers", lambda *a, **k: drawn.append(len(a[1])) or draw_answers(*a, **k)
+    )
     at = open_page("prediction")
     at.file_uploader[0].set_value([photo(3)]).run()
     assert not at.exception
@@ -122,6 +130,8 @@ def test_every_face_of_a_photo_is_answered_explained_and_taken_away(
         at.button_group[1].set_value(view).run()
         assert not at.exception
         assert "need not show what the answer rests on" in text_of(at)
+        # Boxes and numbers stay over the maps.
+        assert drawn.pop() == 3
         assert len(answers_of(at)) == 3
     [prepare] = [button for button in at.button if button.label == "Prepare a ZIP with heatmaps"]
     prepare.click().run()

@@ -157,12 +157,18 @@ def test_the_processes_end_with_the_one_that_trains() -> None:
 
 STOPPED = """
 import os, signal, time
+from agegender.pretraining import processes
 from agegender.pretraining.pixels import augmenting
 from agegender.pretraining.recipe import Recipe, Stage
 
 if __name__ == "__main__":
+    # A shell that starts something in the background has it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    processes._process_count = lambda: 3
     try:
-        with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))):
+        with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))) as workers:
+            for _ in range(3):
+                workers.pool.submit(int)
             time.sleep(0.1)
             # To all processes, as a terminal sends it; the helping ones are at their imports.
             os.killpg(0, signal.SIGINT)

@@ -167,6 +167,23 @@ def test_the_average_of_the_weights_is_measured_kept_and_shipped(
 
 
 @pytest.mark.usefixtures("small_network")
+def test_the_trained_weights_come_back_after_the_average_in_float16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agegender.pretraining.network.precision_policy", lambda: "mixed_float16")
+    recipe = replace(RECIPE, average_momentum=0.5)
+    network = build_network(recipe)
+    compile_network(network, recipe, [(0, 0.0)])
+    network.optimizer.build(network.trainable_variables)
+    before = [np.asarray(variable).copy() for variable in network.trainable_variables]
+    with averaged(network):
+        # No step is done: the averages are zeros.
+        assert not any(np.asarray(variable).any() for variable in network.trainable_variables)
+    for variable, own in zip(network.trainable_variables, before, strict=True):
+        assert np.array_equal(np.asarray(variable), own)
+
+
+@pytest.mark.usefixtures("small_network")
 def test_an_epoch_is_saved_with_its_row_or_not_at_all(
     pretraining: Pretraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:

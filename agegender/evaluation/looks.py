@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TestRead:
+class Look:
     """One look at a test split.
 
     Attributes:
@@ -29,38 +29,35 @@ class TestRead:
         n: Faces of the test split that were looked at.
     """
 
-    # pytest would take the name for a test.
-    __test__ = False
-
     when: float
     dataset: str
     split: str
     n: int
 
 
-def read_test_reads(run: Run) -> list[TestRead]:
+def read_looks(run: Run) -> list[Look]:
     """Return every look at a test split with a run's model, oldest first.
 
     A line that was cut off by a full disk or a kill is left out.
     """
     try:
-        lines = _test_reads_file(run).read_text("utf-8", "replace").splitlines()
+        lines = _log_file(run).read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return []
     reads = []
     for line in lines:
         try:
-            reads.append(TestRead(**json.loads(line)))
+            reads.append(Look(**json.loads(line)))
         except (ValueError, TypeError):
             continue
     return reads
 
 
-def _test_reads_file(run: Run) -> Path:
+def _log_file(run: Run) -> Path:
     return tables_folder(run) / "test-reads.jsonl"
 
 
-def log_test_read(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> None:
+def log_look(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> None:
     """Write down a look at the test split, if it is one.
 
     Args:
@@ -75,8 +72,8 @@ def log_test_read(run: Run, folder: Path, split: str, faces: pd.DataFrame) -> No
     looked_at = int((faces["split"] == "test").sum())
     if not looked_at:
         return
-    read = TestRead(time.time(), str(folder), split, looked_at)
-    path = _test_reads_file(run)
+    read = Look(time.time(), str(folder), split, looked_at)
+    path = _log_file(run)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # One short line is written in one step; the log itself is never rewritten. It begins
