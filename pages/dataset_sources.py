@@ -85,18 +85,14 @@ def get_upload() -> None:
 
 def get_path() -> None:
     """Use a folder or an archive that is on this computer."""
-    # A form takes what is typed when the button is pressed: outside of one, a button that waits
-    # for it is grey until the field is left.
-    with st.form("path", border=False):
-        text = st.text_input(
-            "Folder or archive",
-            placeholder="/home/me/UTKFace or /home/me/UTKFace.tar.gz",
-            help="A folder is used where it is and never written to. An archive is unpacked.",
-        ).strip()
-        is_asked = st.form_submit_button("Use it", type="primary", icon=":material/check:")
-    if is_asked and not text:
-        st.error("Name a folder or an archive.", icon=":material/error:")
-    elif is_asked:
+    text = shared.ask_path(
+        "Folder or archive",
+        "/home/me/UTKFace or /home/me/UTKFace.tar.gz",
+        "A folder is used where it is and never written to. An archive is unpacked.",
+        button="Use it",
+        icon=":material/check:",
+    )
+    if text is not None:
         with shared.errors_as_messages():
             path = look_up(text)
             if path.is_file():

@@ -33,18 +33,15 @@ def show_photos(run: Run) -> None:
         "photos of one person each with a table `labels.csv` in it: `filename`, `age` (years), "
         "`gender` (male or female) and, if people are on several photos, `subject`."
     )
-    # A form takes what is typed when the button is pressed.
-    with st.form("photos", border=False):
-        text = st.text_input(
-            "Folder of photos",
-            placeholder="/home/me/portraits",
-            help="It is used where it is and never written to.",
-        ).strip()
-        is_asked = st.form_submit_button("Measure", type="primary", icon=":material/play_arrow:")
+    text = shared.ask_path(
+        "Folder of photos",
+        "/home/me/portraits",
+        "It is used where it is and never written to.",
+        button="Measure",
+        icon=":material/play_arrow:",
+    )
     of_run = (run.id, run.changed_ns)
-    if is_asked and not text:
-        st.error("Name a folder.", icon=":material/error:")
-    elif is_asked:
+    if text is not None:
         with shared.errors_as_messages():
             try:
                 folder = look_up(text)

@@ -60,6 +60,29 @@ def progress(label: str, *, stop: bool = False) -> Iterator[Callable[[int, int],
         place.empty()
 
 
+def ask_path(label: str, example: str, use: str, *, button: str, icon: str) -> str | None:
+    """Let the visitor type a path and press a button.
+
+    Args:
+        label: Of the field.
+        example: Of a path, shown in the empty field.
+        use: What is done with what the path leads to, for the field's help.
+        button: Its words.
+        icon: Of the button.
+
+    Returns:
+        The path as it was typed, once the button is pressed; None otherwise.
+    """
+    # A form takes what is typed when the button is pressed: outside of one, a button that waits
+    # for it is grey until the field is left.
+    with st.form(label, border=False):
+        text = st.text_input(label, placeholder=example, help=use).strip()
+        is_asked = st.form_submit_button(button, type="primary", icon=icon)
+    if is_asked and not text:
+        st.error("The path is empty; name one.", icon=":material/error:")
+    return text if is_asked and text else None
+
+
 def picture_types() -> list[str]:
     """Return the endings of pictures that can be read, for an upload field.
 

@@ -122,7 +122,7 @@ def test_no_path_is_asked_for(open_page: OpenPage) -> None:
     choose_way(at, "path")
     at.button[0].click().run()
     [error] = at.error
-    assert error.value == "Name a folder or an archive."
+    assert error.value == "The path is empty; name one."
 
 
 def test_drawing_demo_faces_again_leaves_what_is_there(

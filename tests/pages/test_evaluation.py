@@ -161,7 +161,7 @@ def test_whole_photos_are_measured_and_a_wrong_folder_is_refused_in_one_sentence
         assert not at.exception
 
     for path, words in (
-        ("", "Name a folder."),
+        ("", "The path is empty; name one."),
         (str(tmp_path / "nowhere"), "there is no such folder"),
         (str(folder), "has no labels.csv"),
         ("~nobody-of-that-name", "cannot be opened"),
