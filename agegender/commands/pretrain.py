@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from agegender.pretraining.pretrain import (
 )
 from agegender.pretraining.recipe import CONTINUED_RECIPE, FIRST_RECIPE, Recipe
 from agegender.pretraining.samples import EXTRA_SETS, Samples, collect_samples
+from agegender.pretraining.teacher import ask_teacher
 from agegender.storage import replacing
 from agegender.training.seen import SEEN_NAME, read_seen
 
@@ -82,11 +85,17 @@ def run(args: argparse.Namespace) -> int:
         extra = None if args.extra is None else args.extra.resolve()
         dataset = (args.dataset or default_dataset_dir()).resolve()
         samples = _collect(dataset, extra)
+        if recipe.teacher_weight:
+            samples = replace(
+                samples, table=_ask_teacher(samples.table, pretraining.answers_folder)
+            )
         prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
     else:
         _check_same(pretraining, args)
+    # By now they are among the samples.
+    shutil.rmtree(pretraining.answers_folder, ignore_errors=True)
     if pretraining.start_file.exists() and not pretraining.checkpoint.exists():
         print("fitting new heads to the weights first, a minute or more", file=sys.stderr)
     stopping: list[int] = []
@@ -209,6 +218,17 @@ def _collect(dataset: Path, extra: Path | None) -> Samples:
             embedding=weights if weights is not None and weights.has_skill else None,
             on_progress=on_progress,
         )
+
+
+def _ask_teacher(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Ask the recipe's teacher about every train face; minutes on many processors."""
+    with tqdm(unit="face", desc="teacher", disable=None, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return ask_teacher(table, folder, on_progress=show)
 
 
 def draw_curves(pretraining: Pretraining) -> None:

@@ -5,7 +5,8 @@ It learns the distribution of ages (label distribution learning: Gao et al.,
 L1 loss of the mean as in Gao et al., "Age Estimation Using Expectation of Label
 Distribution Learning", IJCAI 2018), gender and race group together; where a stage
 shows each face twice, the two mean ages are to agree, and the two rows of features.
-The heads are thrown away afterwards.
+A teacher's numbers may be learned as well (Hinton et al., "Distilling the Knowledge in a
+Neural Network", 2015). The heads are thrown away afterwards.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from agegender.config import GENDER_NAMES, RACE_NAMES
 from agegender.errors import RunError
 from agegender.model.architecture import build_backbone
 from agegender.pretraining.recipe import Recipe
+from agegender.pretraining.teacher import TEACHER_NUMBERS
 from agegender.training.balance import OLDEST_YEARS
 
 AGE_CLASSES = OLDEST_YEARS + 1
@@ -84,7 +86,8 @@ def build_network(recipe: Recipe) -> Any:
     Returns:
         A `keras.Model` from RGB 0..255 to `age` (probabilities of the ages
         0..100, shape (batch, 101)), `gender` (batch, 2) and `race` (batch, 5); to
-        `agreement`, which is `age` again; and to `steadiness`, the features (batch, 2048).
+        `agreement`, which is `age` again; to `steadiness`, the features (batch, 2048); and,
+        where the recipe has a teacher, to `teacher` (batch, 128).
 
     Raises:
         RunError: If the recipe freezes layers that do not exist.
@@ -118,6 +121,10 @@ def build_network(recipe: Recipe) -> Any:
         name: keras.layers.Dense(count, activation="softmax", dtype="float32", name=name)(features)
         for name, count in heads.items()
     }
+    if recipe.teacher_weight:
+        outputs["teacher"] = keras.layers.Dense(TEACHER_NUMBERS, dtype="float32", name="teacher")(
+            features
+        )
     # The same answer under a second name, for a loss of its own.
     outputs["agreement"] = outputs["age"]
     outputs["steadiness"] = keras.layers.Identity(dtype="float32", name="steadiness")(
@@ -294,6 +301,7 @@ def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
             "race": "sparse_categorical_crossentropy",
             "agreement": disagreement,
             "steadiness": unsteadiness,
+            **({"teacher": "mean_squared_error"} if recipe.teacher_weight else {}),
         },
         "loss_weights": {
             "age": 1.0,
@@ -301,5 +309,6 @@ def loss_of_outputs(recipe: Recipe) -> dict[str, Any]:
             "race": recipe.race_weight,
             "agreement": recipe.agreement_weight,
             "steadiness": recipe.steadiness_weight,
+            **({"teacher": recipe.teacher_weight} if recipe.teacher_weight else {}),
         },
     }

@@ -252,11 +252,13 @@ def labels_of(
     """Return what the network's outputs are to be for some faces.
 
     Args:
-        samples: With `age` (NaN where unknown), `gender` and `race` (-1 where unknown).
+        samples: With `age` (NaN where unknown), `gender` and `race` (-1 where unknown), and
+            perhaps `teacher` (`teacher.ask_teacher`).
 
     Returns:
-        Labels, shape (n, 1), and sample weights, shape (n,), by output; the
-        weight of an unknown label is 0, and so is that of the outputs in `PAIRED`.
+        Labels, shape (n, 1), or (n, 128) of the teacher, and sample weights, shape (n,),
+        by output; the weight of an unknown label is 0, and so is that of the outputs
+        in `PAIRED`.
     """
     labels, weights = {}, {}
     for name in ("age", "gender", "race"):
@@ -264,6 +266,11 @@ def labels_of(
         known = ~np.isnan(values) & (values >= 0)
         labels[name] = np.where(known, values, 0)[:, None].astype("float32")
         weights[name] = known.astype("float32")
+    if "teacher" in samples:
+        answers = np.stack(list(samples["teacher"]))
+        known = np.isfinite(answers).all(axis=1)
+        labels["teacher"] = np.where(known[:, None], answers, 0).astype("float32")
+        weights["teacher"] = known.astype("float32")
     for name in PAIRED:
         labels[name] = np.zeros((len(samples), 1), "float32")
         weights[name] = np.zeros(len(samples), "float32")

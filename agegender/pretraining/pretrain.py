@@ -75,6 +75,11 @@ class Pretraining:
         return self.folder / "checkpoint.weights.h5"
 
     @property
+    def answers_folder(self) -> Path:
+        """What a teacher has said so far, until all of it is among the faces."""
+        return self.folder / "teacher"
+
+    @property
     def start_file(self) -> Path:
         """The weights that it goes on from, if any; their JSON and `SEEN_NAME` are beside them."""
         return self.folder / "start" / "backbone.safetensors"

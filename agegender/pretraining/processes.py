@@ -22,7 +22,9 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 
 @contextmanager
-def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[ProcessPoolExecutor]:
+def helping_processes(
+    begin: Callable[..., object] | None = None, *args: Any, spare: int = 1
+) -> Iterator[ProcessPoolExecutor]:
     """Start processes, and end them with the block; what they have not begun is left undone.
 
     They leave Ctrl-C to this process and end when it is killed.
@@ -30,11 +32,12 @@ def helping_processes(begin: Callable[..., object], *args: Any) -> Iterator[Proc
     Args:
         begin: Called once in each process.
         args: Its arguments; memory shared by `CONTEXT` may be among them.
+        spare: Processors that are left to this process.
 
     Yields:
-        The pool, of a process for each processor but one.
+        The pool.
     """
-    count = _process_count()
+    count = _process_count(spare)
     pool = ProcessPoolExecutor(
         count, mp_context=CONTEXT, initializer=_begin, initargs=(begin, args)
     )
@@ -63,14 +66,14 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _process_count() -> int:
+def _process_count(spare: int) -> int:
     # Of the processors that this process may use, where the system tells.
     usable = getattr(os, "sched_getaffinity", None)
     count = len(usable(0)) if usable else os.cpu_count() or 1
-    return min(max(1, count - 1), MOST_PROCESSES)
+    return min(max(1, count - spare), MOST_PROCESSES)
 
 
-def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
+def _begin(begin: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
     # Where `_without_ctrl_c` is not inherited.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # There is a process for each processor already.
@@ -83,4 +86,5 @@ def _begin(begin: Callable[..., object], args: tuple[Any, ...]) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    begin(*args)
+    if begin is not None:
+        begin(*args)

@@ -75,6 +75,8 @@ class Recipe:
             (`network.unsteadiness`), counted likewise.
         gender_weight: Weight of gender's cross-entropy.
         race_weight: Weight of the race group's cross-entropy.
+        teacher_weight: Weight of the mean squared error from what a teacher says of the
+            faces (`teacher.ask_teacher`); 0 for none.
         dropout: Share of the features that the heads do not see in a step.
         average_momentum: Share of the running average of the weights that a step keeps; 0
             for none. Measured and shipped is the average then (`network.averaged`).
@@ -83,7 +85,8 @@ class Recipe:
         seed: Of all chance.
 
     Raises:
-        ValueError: If `frozen`, `dropout` or `average_momentum` is something else.
+        ValueError: If `frozen`, `teacher_weight`, `dropout` or `average_momentum` is something
+            else.
     """
 
     stages: tuple[Stage, ...]
@@ -96,6 +99,7 @@ class Recipe:
     steadiness_weight: float = 0.0
     gender_weight: float = 2.0
     race_weight: float = 0.5
+    teacher_weight: float = 0.0
     dropout: float = 0.0
     average_momentum: float = 0.0
     frozen: tuple[str, ...] = ()
@@ -108,6 +112,8 @@ class Recipe:
             raise ValueError(
                 f"frozen is {self.frozen!r}, but must be a list of beginnings of names"
             )
+        if self.teacher_weight < 0:
+            raise ValueError(f"teacher_weight is {self.teacher_weight}, but must not be negative")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}, but must be at least 0 and below 1")
         if not 0 <= self.average_momentum < 1:

@@ -42,7 +42,8 @@ class Samples:
     Attributes:
         table: One row a face: `source`, `file` (a path that opens as it is), `sha256`,
             `phash`, `age` (years, NaN where unknown), `gender` and `race` (index,
-            -1 where unknown), `split` ("train" or "validation").
+            -1 where unknown), `split` ("train" or "validation"); of a recipe with a
+            teacher also `teacher` (`teacher.ask_teacher`).
         excluded: Extra faces that were left out because they are near
             duplicates of faces that are held out, by set.
     """

@@ -67,7 +67,8 @@ def start_from(
     features = backbone.predict(frames, batch_size=128, verbose=0)
     inputs = keras.Input(features.shape[1:])
     # The network's own layers: fitting these is fitting those.
-    outputs = {name: network.get_layer(name)(inputs) for name in ("age", "gender", "race")}
+    names = ("age", "gender", "race", *(["teacher"] if recipe.teacher_weight else []))
+    outputs = {name: network.get_layer(name)(inputs) for name in names}
     outputs |= {"agreement": outputs["age"], "steadiness": inputs}
     heads = keras.Model(inputs, outputs)
     heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=jit)

@@ -164,7 +164,7 @@ from agegender.pretraining.recipe import Recipe, Stage
 if __name__ == "__main__":
     # A shell that starts something in the background has it ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    processes._process_count = lambda: 3
+    processes._process_count = lambda spare: 3
     try:
         with augmenting(Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 4),))) as workers:
             for _ in range(3):

@@ -289,6 +289,30 @@ def test_heads_are_fitted_before_anything_else_moves(
 
 
 @pytest.mark.usefixtures("small_network")
+def test_a_teacher_is_learned_beside_the_labels(pretraining: Pretraining, tmp_path: Path) -> None:
+    start = tmp_path / "weights.safetensors"
+    save_weights(tiny_backbone(None), start)
+    start.with_name("seen.npy").touch()
+    recipe = replace(RECIPE, teacher_weight=1.0)
+    table = pd.read_parquet(pretraining.samples_file)
+    pixels = load_pixels(table, 32, tmp_path / "pixels.npy")
+    network = build_network(recipe)
+    table = table.assign(teacher=[np.zeros(128, "float32")] * len(table))
+    start_from(network, recipe, recipe.stages[0], start, table, pixels)
+    before = np.asarray(network.predict_on_batch(pixels[:])["teacher"])
+    # Nothing is known of validation's faces.
+    answers = np.where(table[["split"]] == "train", before + 5, np.nan).astype("float32")
+    table = table.assign(teacher=list(answers))
+    start_from(network, recipe, recipe.stages[0], start, table, pixels)
+    after = np.asarray(network.predict_on_batch(pixels[:])["teacher"])
+    assert np.nanmean((after - answers) ** 2) < 0.5 * np.nanmean((before - answers) ** 2)
+
+    prepare_pretraining(pretraining, recipe, Samples(table, {}), start=start)
+    assert pretrain(pretraining)
+    assert pd.read_csv(pretraining.metrics_file)["loss"].gt(0).all()
+
+
+@pytest.mark.usefixtures("small_network")
 def test_a_stage_without_faces_is_passed_over_by_a_start(
     pretraining: Pretraining, tmp_path: Path
 ) -> None:
