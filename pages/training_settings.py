@@ -170,7 +170,7 @@ def choose_more_settings(usual: TrainConfig) -> dict[str, float | int | str]:
             usual.age_balance,
             0.05,
             help="0 counts every face alike. At 1, people of 51 and over, who are few and the "
-            "hardest, get about half of the weight in the age loss.",
+            "hardest, get about two thirds of the weight in the age loss.",
         ),
         "gender_loss_weight": second.number_input(
             "Weight of the gender loss",

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 OLDEST_YEARS = 100
 """Ages beyond are counted as this one: there are hardly any."""
 
-BAND_SHARES = (0.2, 0.2, 0.6)
+BAND_SHARES = (0.125, 0.125, 0.75)
 """What each of `AGE_BANDS` is to have of the weights: the last is the hardest by far. Softened
-by `BAND_SIGMA_YEARS`, on UTKFace it is 0.2, 0.3 and 0.5."""
+by `BAND_SIGMA_YEARS`, on UTKFace it is 0.14, 0.21 and 0.65."""
 
 BAND_SIGMA_YEARS = 8.0
 """How softly one band's weight passes into the next one's: a step would leave hardly anybody
 an answer just below 50."""
 
-MOST_BAND_WEIGHT = 4.0
-"""A handful of faces must not make up a batch's loss; on UTKFace the largest is 3.4."""
+MOST_BAND_WEIGHT = 6.0
+"""A handful of faces must not make up a batch's loss; on UTKFace the largest is 4.7."""
 
 
 def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ class TrainConfig:
             (squared below `heads.HUBER_DELTA_YEARS`, so calmer near zero).
         age_loss_weight: Weight of the age loss, per year.
         age_balance: How far the age bands are weighted in it, from 0 (every face counts
-            alike) to 1 (the oldest get half; see `balance.band_weights`). Only in
+            alike) to 1 (the oldest get two thirds; see `balance.band_weights`). Only in
             training: the validation loss counts every face alike.
         gender_loss_weight: Weight of gender's cross-entropy.
         patience: Epochs without a better validation loss before training
