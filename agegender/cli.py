@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
 
     def parse_and_run() -> int:
-        given = sys.argv[1:] if argv is None else argv
+        given = [_as_path(text) for text in (sys.argv[1:] if argv is None else argv)]
         # Only that: what the others import takes longer than many a command. Anything else
         # gets the whole parser, for its help and its errors.
         called = [name for name in given[:1] if name in COMMANDS]
@@ -71,6 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
 
     return exit_code(parse_and_run)
+
+
+def _as_path(text: str) -> str:
+    """Tell a file whose name begins with a dash, as a shell's `*` may give it, from an option."""
+    is_file = text.startswith("-") and "." in text and os.path.isfile(text)
+    return os.path.join(os.curdir, text) if is_file else text
 
 
 @contextmanager

@@ -79,13 +79,22 @@ def report(
     Yields:
         `answers` as they are.
     """
+    faceless = 0
     with tqdm(unit="photo", initial=finished, disable=None, file=sys.stderr) as bar:
         for answer in answers:
+            faceless += answer.error is None and not answer.faces
             if answer.error is not None:
                 unread.append(answer.error)
                 bar.write(f"unread: {answer.error}", file=sys.stderr)
             bar.update()
             yield answer
+    if faceless:
+        photos = "1 photo" if faceless == 1 else f"{faceless:,} photos"
+        print(
+            f"note: no face was found in {photos}; for pictures that are crops of one face "
+            "already, add --crops",
+            file=sys.stderr,
+        )
 
 
 def unread_code(unread: list[str]) -> int:

@@ -80,8 +80,9 @@ def find_weights(name: str) -> BackboneWeights:
     if name == SHIPPED:
         if not SHIPPED_FILE.exists():
             raise ModelNotFoundError(
-                f"The shipped weights are missing ({SHIPPED_FILE}): fetch the whole project "
-                f"again, or choose the backbone {IMAGENET!r} or {RANDOM!r}."
+                f"The shipped weights are missing ({SHIPPED_FILE}): bring them back with "
+                f"`git checkout -- agegender/shipped`, or choose the backbone {IMAGENET!r} or "
+                f"{RANDOM!r}."
             )
         return _weights_of_file(SHIPPED, SHIPPED_FILE)
     if name == IMAGENET:

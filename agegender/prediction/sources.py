@@ -151,7 +151,11 @@ def _in_folder(folder: Path) -> Iterator[_Entry]:
     for error in refused:
         empty = False
         name = _printable(str(error.filename))
-        reason = f"{name}: the folder cannot be read ({error.strerror}); check its permissions."
+        reason = (
+            f"{name}: the folder was removed while it was read."
+            if isinstance(error, FileNotFoundError)
+            else f"{name}: the folder cannot be read ({error.strerror}); check its permissions."
+        )
         yield _refused(name, reason)
     if empty:
         yield _no_picture(_name(folder), "folder")

@@ -134,8 +134,9 @@ def default_run() -> Run:
     for run in candidates:
         return run
     raise ModelNotFoundError(
-        "There is no trained model yet: train one on the Training page or with "
-        "`python -m agegender train`."
+        "There is no trained model, and the one that comes with the project is gone: "
+        "`git checkout -- agegender/shipped` in its folder brings it back. Or train one, on the "
+        "Training page or with `python -m agegender train`."
     )
 
 

@@ -89,6 +89,18 @@ def test_table_on_the_screen(pictures: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("skill")
+def test_a_file_whose_name_begins_with_a_dash_is_no_option(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    (pictures / "30.png").rename("-30.png")
+    # As a shell expands `predict --crops *`.
+    assert main(["predict", "--crops", "-30.png", "60.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[7] for line in lines] == ["-30.png", "60.png"]
+
+
+@pytest.mark.usefixtures("skill")
 def test_every_face_of_a_photo_is_a_row(
     pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,7 +109,10 @@ def test_every_face_of_a_photo_is_a_row(
 
     monkeypatch.setattr(photos, "find_faces", two_in_the_first)
     assert call(predict, pictures) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    out, err = capsys.readouterr()
+    assert "no face was found in 1 photo;" in err
+    assert "add --crops" in err
+    lines = [line.split() for line in out.splitlines()[1:]]
     name = pictures.as_posix()
     assert [(line[0], line[6]) for line in lines[:2]] == [("30.0", "1"), ("30.0", "2")]
     assert lines[2] == [*"-----", f"{name}/60.png", "(no", "face", "was", "found)"]

@@ -97,7 +97,7 @@ def test_loaded_backbone_is_float32_even_after_a_pretraining(saved):
 def test_default_is_the_shipped_set_once_there_is_one(monkeypatch, copied):
     monkeypatch.setattr(weights, "SHIPPED_FILE", copied.with_name("none.safetensors"))
     assert default_weights() == "random"
-    with pytest.raises(ModelNotFoundError, match="fetch the whole project"):
+    with pytest.raises(ModelNotFoundError, match="git checkout -- agegender/shipped"):
         find_weights("shipped")
     monkeypatch.setattr(weights, "SHIPPED_FILE", copied)
     assert default_weights() == "shipped"

@@ -251,7 +251,7 @@ def test_folder_that_vanishes_while_its_parent_is_read_is_named(tmp_path: Path) 
     found = summary([first, *pictures])
     folder = tmp_path.as_posix()
     assert list(found) == [f"{folder}/a/face.png", f"{folder}/c/face.png", f"{folder}/b"]
-    assert "the folder cannot be read" in str(found[f"{folder}/b"])
+    assert "the folder was removed while it was read" in str(found[f"{folder}/b"])
 
 
 def test_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
