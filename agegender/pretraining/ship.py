@@ -23,6 +23,7 @@ from agegender.pretraining.averaging import average_with, estimate_statistics
 from agegender.pretraining.network import averaged, build_network, compile_network
 from agegender.pretraining.pretrain import load_checkpoint
 from agegender.pretraining.recipe import plan_epochs
+from agegender.pretraining.samples import UTKFACE
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.runs import create_run, delete_run, versions
@@ -95,11 +96,11 @@ def ship(
     if start_share:
         last = _stages(pretraining)[-1]
         average_with(backbone, start, start_share)
-        # On the faces that the statistics were of in the end. Frozen layers are the same in both.
+        # On the faces that the heads will learn from. Frozen layers are the same in both.
         faces = _train_faces(pretraining)
         estimate_statistics(
             backbone,
-            faces[faces["source"].isin(last.sources)],
+            faces[faces["source"] == UTKFACE],
             InputSpec(last.size, pretraining.recipe.crop),
             keep=pretraining.recipe.frozen,
         )
