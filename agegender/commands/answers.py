@@ -69,7 +69,7 @@ def open_predictor(run_id: str | None, paths: Sequence[Path]) -> tuple[Run, Pred
 def report(
     answers: Iterable[PhotoAnswer], unread: list[str], *, finished: int = 0
 ) -> Iterator[PhotoAnswer]:
-    """Pass answers on, count them in a bar and name the photos that could not be read.
+    """Pass answers on, count them in a bar, name photos that cannot be read, count faceless ones.
 
     Args:
         answers: One per photo.

@@ -81,8 +81,8 @@ def find_weights(name: str) -> BackboneWeights:
         if not SHIPPED_FILE.exists():
             raise ModelNotFoundError(
                 f"The shipped weights are missing ({SHIPPED_FILE}): bring them back with "
-                f"`git checkout -- agegender/shipped`, or choose the backbone {IMAGENET!r} or "
-                f"{RANDOM!r}."
+                "`git checkout -- agegender/shipped` (or fetch the project again), or choose the "
+                f"backbone {IMAGENET!r} or {RANDOM!r}."
             )
         return _weights_of_file(SHIPPED, SHIPPED_FILE)
     if name == IMAGENET:

@@ -97,10 +97,10 @@ def ship(
         last = _stages(pretraining)[-1]
         average_with(backbone, start, start_share)
         # On the faces that the heads will learn from. Frozen layers are the same in both.
-        faces = _train_faces(pretraining)
+        samples = pd.read_parquet(pretraining.samples_file)
         estimate_statistics(
             backbone,
-            faces[faces["source"] == UTKFACE],
+            samples[(samples["split"] == "train") & (samples["source"] == UTKFACE)],
             InputSpec(last.size, pretraining.recipe.crop),
             keep=pretraining.recipe.frozen,
         )

@@ -45,7 +45,7 @@ def band_weights(ages: NDArray[np.floating], balance: float) -> NDArray[np.float
     of_band = np.where(counts > 0, shares / shares.sum() * len(ages) / np.maximum(counts, 1), 1.0)
     kernel = np.exp(-0.5 * ((years[:, None] - years) / BAND_SIGMA_YEARS) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)
-    # Of the logarithm: from a fifth to threefold it passes evenly.
+    # Of the logarithm: from a quarter to nearly fourfold it passes evenly.
     wanted = np.exp(kernel @ np.log(of_band[band]))[labels]
     weights = np.minimum(1 + balance * (wanted / wanted.mean() - 1), MOST_BAND_WEIGHT)
     return np.asarray(weights, np.float32)

@@ -135,8 +135,8 @@ def default_run() -> Run:
         return run
     raise ModelNotFoundError(
         "There is no trained model, and the one that comes with the project is gone: "
-        "`git checkout -- agegender/shipped` in its folder brings it back. Or train one, on the "
-        "Training page or with `python -m agegender train`."
+        "`git checkout -- agegender/shipped` in its folder brings it back (or fetch the project "
+        "again). Or train one, on the Training page or with `python -m agegender train`."
     )
 
 

@@ -63,6 +63,11 @@ def test_shares_that_leave_nothing_are_refused(name: str, value: float) -> None:
         Recipe(STAGES, **{name: value})
 
 
+def test_a_teacher_cannot_count_less_than_nothing() -> None:
+    with pytest.raises(ValueError, match="teacher_weight is -1"):
+        Recipe(STAGES, teacher_weight=-1.0)
+
+
 @pytest.mark.parametrize("frozen", ["conv1", ["conv1", ""], [1]])
 def test_frozen_is_a_list_of_names(frozen: object) -> None:
     values = json.loads(Recipe(STAGES).to_json())
