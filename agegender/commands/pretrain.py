@@ -86,9 +86,11 @@ def run(args: argparse.Namespace) -> int:
         dataset = (args.dataset or default_dataset_dir()).resolve()
         samples = _collect(dataset, extra)
         if recipe.teacher_weight:
-            samples = replace(
-                samples, table=_ask_teacher(samples.table, pretraining.answers_folder)
-            )
+            with progress_bar("asking the teacher") as on_progress:
+                table = ask_teacher(
+                    samples.table, pretraining.answers_folder, on_progress=on_progress
+                )
+            samples = replace(samples, table=table)
         prepare_pretraining(pretraining, recipe, samples, start=start)
         for source, count in samples.excluded.items():
             print(f"{source}: {count} faces left out, near duplicates of held-out faces")
@@ -218,17 +220,6 @@ def _collect(dataset: Path, extra: Path | None) -> Samples:
             embedding=weights if weights is not None and weights.has_skill else None,
             on_progress=on_progress,
         )
-
-
-def _ask_teacher(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Ask the recipe's teacher about every train face; minutes on many processors."""
-    with tqdm(unit="face", desc="teacher", disable=None, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        return ask_teacher(table, folder, on_progress=show)
 
 
 def draw_curves(pretraining: Pretraining) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from agegender.errors import ModelNotFoundError, RunError
 from agegender.model.architecture import build_backbone
 from agegender.model.tensors import read_tensors, save_weights
 from agegender.model.weights import find_weights
+from agegender.pretraining import ship as ship_module
+from agegender.pretraining.averaging import estimate_statistics
 from agegender.pretraining.network import build_network, compile_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining, save_checkpoint
 from agegender.pretraining.recipe import Recipe, Stage
@@ -84,7 +87,7 @@ def test_what_is_stopped_early_tells_of_the_stages_that_it_has_reached(
 
 @pytest.mark.slow
 def test_what_ships_is_whole_and_says_what_it_has_seen(
-    make_faces: Callable[..., Path], tmp_path: Path
+    make_faces: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
 
@@ -94,8 +97,19 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     start.parent.mkdir()
     sha256 = save_weights(build_backbone(32), start, dtype="float16", metadata={"size": 32})
     write_seen(dataset.of("validation"), start.with_name("seen.npy"))
-    recipe = replace(RECIPE, frozen=("conv1",))
-    prepare_pretraining(pretraining, recipe, collect_samples(dataset, None), start=start)
+    stage = replace(RECIPE.stages[0], sources=("utkface", "celeba"))
+    recipe = replace(RECIPE, stages=(stage,), frozen=("conv1",))
+    samples = collect_samples(dataset, None)
+    extra = samples.table.index[samples.table["split"] == "train"][::3]
+    samples.table.loc[extra, "source"] = "celeba"
+    measured: list[pd.DataFrame] = []
+
+    def note_faces(backbone: Any, faces: pd.DataFrame, *args: Any, **kwargs: Any) -> None:
+        measured.append(faces)
+        estimate_statistics(backbone, faces, *args, **kwargs)
+
+    monkeypatch.setattr(ship_module, "estimate_statistics", note_faces)
+    prepare_pretraining(pretraining, recipe, samples, start=start)
     pd.DataFrame([{"epoch": 1, "age_mae": 9.5}]).to_csv(pretraining.metrics_file, index=False)
     try:
         network = build_network(recipe)
@@ -114,7 +128,15 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     assert (shipped / "backbone.safetensors").stat().st_size < 50_000_000
     description = json.loads((shipped / "backbone.json").read_text())
     assert description["dtype"] == "float16"
-    assert description["train_faces"] == {"utkface": len(dataset.of("train"))}
+    own_faces = len(dataset.of("train")) - len(extra)
+    assert description["train_faces"] == {"utkface": own_faces, "celeba": len(extra)}
+    # The heads learn from no others.
+    [faces] = measured
+    assert (len(faces), set(faces["source"]), set(faces["split"])) == (
+        own_faces,
+        {"utkface"},
+        {"train"},
+    )
     assert description["epochs"] == [{"epoch": 1, "age_mae": 9.5}]
     assert description["start"]["sha256"] == sha256
     assert description["start_share"] == 0.25

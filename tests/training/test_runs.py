@@ -181,7 +181,7 @@ def test_default_is_the_newest_finished_run_then_the_shipped_one(tmp_path, monke
     monkeypatch.setattr("agegender.training.run.SHIPPED_DIR", tmp_path / "shipped")
     monkeypatch.setattr("agegender.training.runs.SHIPPED_DIR", tmp_path / "shipped")
     make_run("failed")
-    with pytest.raises(ModelNotFoundError, match="Training page"):
+    with pytest.raises(ModelNotFoundError, match="git checkout -- agegender/shipped"):
         default_run()
     assert shipped_run() is None
     with pytest.raises(RunError, match="no run 'shipped'"):
