@@ -8,11 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from agegender.config import RACE_NAMES
 from agegender.dataset.paths import look_up
 from agegender.errors import AgeGenderError
+from agegender.evaluation import charts
+from agegender.evaluation.crossings import NO_GAPS
 from agegender.evaluation.photos import (
+    GAP_NOTE,
     answer_photos,
     photo_failures,
+    photo_gap_table,
     photo_group_table,
     photo_metrics,
     photo_note,
@@ -31,7 +36,8 @@ def show_photos(run: Run) -> None:
     st.markdown(
         "How good is it on whole photos, where faces have to be found first? Name a folder of "
         "photos of one person each with a table `labels.csv` in it: `filename`, `age` (years), "
-        "`gender` (male or female) and, if people are on several photos, `subject`."
+        "`gender` (male or female) and, if people are on several photos, `subject`. With `race` "
+        f"({', '.join(RACE_NAMES)}), the figures of these groups are given as well."
     )
     text = shared.ask_path(
         "Folder of photos",
@@ -75,8 +81,19 @@ def show_figures(folder: Path, photos: pd.DataFrame, metrics: dict[str, Any]) ->
     st.dataframe(photo_table(metrics), hide_index=True)
     st.caption(photo_note(metrics))
     if metrics["answered"]:
-        st.markdown("**By age band and gender**")
+        answered = photos[photos["faces"] > 0]
+        left, right = st.columns(2)
+        left.altair_chart(charts.residual_chart(answered))
+        right.altair_chart(charts.error_chart(answered))
+        st.markdown("**By group**")
         st.dataframe(photo_group_table(metrics), hide_index=True)
+        st.markdown("**Gaps between groups**")
+        gaps = photo_gap_table(metrics)
+        if gaps.empty:
+            st.info(NO_GAPS, icon=":material/info:")
+        else:
+            st.dataframe(gaps, hide_index=True)
+            st.caption(GAP_NOTE)
     failures = photo_failures(photos)
     if len(failures):
         st.markdown("**Photos with something wrong**")

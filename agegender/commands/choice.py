@@ -129,7 +129,7 @@ def add_photos_option(parser: argparse.ArgumentParser, how: str) -> None:
         type=Path,
         metavar="FOLDER",
         help="measure whole photos of one person each, with a labels.csv beside them (filename, "
-        f"age, gender, and subject if people are on several), {how}",
+        f"age, gender; subject if people are on several, race where it is known), {how}",
     )
 
 

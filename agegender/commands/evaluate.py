@@ -76,8 +76,10 @@ def _run_on_photos(args: argparse.Namespace) -> int:
     chosen = choose_run(args.run_id)
     tell_worth(chosen)
     from agegender.evaluation.photos import (
+        GAP_NOTE,
         answer_photos,
         photo_failures,
+        photo_gap_table,
         photo_group_table,
         photo_metrics,
         photo_table,
@@ -94,6 +96,10 @@ def _run_on_photos(args: argparse.Namespace) -> int:
     print(markdown(photo_table(metrics)))
     if metrics["answered"]:
         print(markdown(photo_group_table(metrics)))
+    gaps = photo_gap_table(metrics)
+    if len(gaps):
+        print(markdown(gaps))
+        print(GAP_NOTE)
     failures = photo_failures(photos)
     if len(failures):
         print(markdown(failures))

@@ -31,7 +31,9 @@ def _named(codes: NDArray[np.int64], names: Sequence[str]) -> pd.Categorical[Any
 
 
 def _bands(faces: pd.DataFrame) -> pd.Categorical[Any]:
-    codes = np.array([age_band(years) for years in faces["age"].tolist()], np.int64)
+    # Someone of 25.5 years is 25.
+    whole = faces["age"].to_numpy().astype(np.int64)
+    codes = np.array([age_band(years) for years in whole.tolist()], np.int64)
     return _named(codes, [name for _, _, name in AGE_BANDS])
 
 
@@ -52,6 +54,7 @@ def _crossed(outer: pd.Categorical[Any], inner: pd.Categorical[Any]) -> pd.Categ
     names = [f"{one}, {two}" for one in outer.categories for two in inner.categories]
     # int8 codes would overflow when they are multiplied.
     codes = outer.codes.astype(np.int64) * len(inner.categories) + inner.codes
+    codes[(outer.codes < 0) | (inner.codes < 0)] = -1
     return _named(codes, names)
 
 
@@ -72,12 +75,13 @@ def group_of(faces: pd.DataFrame, by: str) -> pd.Categorical[Any]:
     """Name the group that each face belongs to.
 
     Args:
-        faces: Rows with `age` (years), `gender` and `race` (their numbers).
+        faces: Rows with `age` (years), `gender` and `race` (their numbers; -1 where the race
+            group is not known).
         by: One of `GROUPINGS`.
 
     Returns:
-        A name for each row; its categories are all the groups in the order
-        in which they are shown, empty ones included.
+        A name for each row, NaN where it is in no group; its categories are all the
+        groups in the order in which they are shown, empty ones included.
 
     Raises:
         ValueError: If `by` is not one of them.

@@ -2,11 +2,13 @@
 
 A folder of photos of one person each, and `labels.csv` beside them with the columns
 `filename`, `age` (years) and `gender` ("male" or "female"); a column `subject` says
-who it is, where the same person is on several photos. Other columns do not matter.
+who it is, where the same person is on several photos, and a column `race` names the
+group (one of RACE_NAMES) where it is known. Other columns do not matter.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, SEED
+from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES, SEED
 from agegender.errors import DatasetError, InvalidImageError
+from agegender.evaluation.crossings import FIGURES, group_gaps
+from agegender.evaluation.fairness import gap_table
 from agegender.evaluation.formats import MISSING
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.intervals import bootstrap_mean, wilson
+from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
+from agegender.evaluation.titles import FIGURE_TITLES
 from agegender.images import read_image
 from agegender.model.answer import answered_gender
 from agegender.prediction.photos import predict_photo
@@ -30,9 +36,18 @@ if TYPE_CHECKING:
 LABELS_FILE = "labels.csv"
 COLUMNS = ("filename", "age", "gender")
 SUBJECT = "subject"
+RACE = "race"
+UNKNOWN_RACE = -1
 
-GROUPINGS = ("band", "gender", "band_and_gender")
-"""By what the figures are broken down; nobody labelled these photos' race groups."""
+GROUPINGS = ("band", "gender", "band_and_gender", "race", "race_and_gender")
+"""By what the figures are broken down; photos of unknown race group are in no group of these."""
+
+GAP_NOTE = (
+    "Gaps between groups are of one photo of each person, in groups of "
+    f"{SMALLEST_COMPARED_GROUP} people or more. A gap is called significant if it stays after "
+    "Holm's correction for all comparisons."
+)
+"""What is to be said with `photo_gap_table`."""
 
 FAR_OFF_YEARS = 10
 """An age that is off by more is listed as a failure."""
@@ -46,7 +61,8 @@ def read_labels(folder: Path) -> pd.DataFrame:
 
     Returns:
         A row for each photo: `file`, `age` (years), `gender` (index into
-        GENDER_NAMES), `subject` (the file itself where nothing says who it is).
+        GENDER_NAMES), `race` (index into RACE_NAMES, `UNKNOWN_RACE` where nothing names
+        it), `subject` (the file itself where nothing says who it is).
 
     Raises:
         DatasetError: If there is no such folder, it has no labels, or one of them cannot
@@ -84,11 +100,22 @@ def read_labels(folder: Path) -> pd.DataFrame:
             f"{', '.join(GENDER_NAMES)}."
         )
     subject = table[SUBJECT if SUBJECT in table.columns else "filename"]
+    race = pd.Series("", index=table.index)
+    if RACE in table.columns:
+        race = table[RACE].str.strip().str.lower()
+    races = {"": UNKNOWN_RACE, **{name.lower(): number for number, name in enumerate(RACE_NAMES)}}
+    if not race.isin(races).all():
+        first = table[~race.isin(races)].iloc[0]
+        raise DatasetError(
+            f"{path} gives {first['filename']} the race group {first[RACE]!r}; it needs one of "
+            f"{', '.join(RACE_NAMES)}, or an empty cell."
+        )
     return pd.DataFrame(
         {
             "file": table["filename"],
             "age": age.astype(np.float64),
             "gender": gender.map({name: number for number, name in enumerate(GENDER_NAMES)}),
+            "race": race.map(races),
             # A cell that was left empty tells of nobody who is there twice.
             "subject": subject.where(subject.str.strip() != "", table["filename"]),
         }
@@ -164,7 +191,9 @@ def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
         `coverage` and `width` (years, mean). Each share and mean but the width has
         an interval, `..._ci95`. None where there is nothing to compute it from.
         Under `by_…` of `GROUPINGS`, `answered`, `mae`, `bias` and `gender_accuracy`
-        of each group that has an answer.
+        of each group that has an answer. Under `gaps` the rows of
+        `crossings.group_gaps`, of the first answered photo of each person, because its
+        tests are of independent faces.
     """
     readable = photos[photos["error"] == ""]
     answered = readable[readable["faces"] > 0]
@@ -181,6 +210,9 @@ def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
         **_share("coverage", within, with_range["subject"]),
         "width": None if with_range.empty else float(width),
         **{f"by_{by}": _by(answered, by, seed) for by in GROUPINGS},
+        "gaps": json.loads(
+            group_gaps(answered.drop_duplicates("subject")).to_json(orient="records")
+        ),
     }
 
 
@@ -246,6 +278,27 @@ def photo_group_table(metrics: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def photo_gap_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Lay out for people how far groups of photos are apart.
+
+    Args:
+        metrics: What `photo_metrics` returned.
+
+    Returns:
+        Text: `Figure` and the columns of `fairness.gap_table`, of the groups that have
+        enough people to be tested, the largest gap of each figure first; maybe no rows.
+    """
+    gaps = pd.DataFrame(metrics["gaps"])
+    if gaps.empty or (tested := gaps[~gaps["is_small"]]).empty:
+        return pd.DataFrame()
+    tables = []
+    for figure in FIGURES:
+        table = gap_table(tested, figure, len(tested)).rename(columns={"Faces": "People"})
+        table.insert(0, "Figure", FIGURE_TITLES[figure])
+        tables.append(table)
+    return pd.concat(tables)
+
+
 def photo_failures(photos: pd.DataFrame) -> pd.DataFrame:
     """List what went wrong, a row for each photo with a reason.
 
@@ -299,8 +352,7 @@ def _answer_figures(answered: pd.DataFrame, seed: int) -> dict[str, Any]:
 
 def _by(answered: pd.DataFrame, by: str, seed: int) -> dict[str, Any]:
     """Compute the figures of each group of photos, if it has any."""
-    # Groups are of whole years.
-    groups = group_of(answered.assign(age=answered["age"].astype(np.int64)), by)
+    groups = group_of(answered, by)
     parts = {str(name): answered[groups == name] for name in groups.categories}
     return {name: _answer_figures(part, seed) for name, part in parts.items() if len(part)}
 

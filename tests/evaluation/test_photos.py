@@ -9,15 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from agegender.cli import main
+from agegender.config import RACE_NAMES
 from agegender.errors import DatasetError
 from agegender.evaluation.intervals import wilson
 from agegender.evaluation.photos import (
     answer_photos,
     photo_failures,
+    photo_gap_table,
     photo_group_table,
     photo_metrics,
     photo_table,
@@ -144,6 +147,7 @@ def test_runs_without_intervals_and_photos_without_faces_have_no_such_figures(
         ("filename,age,gender\na.png,old,male\n", "a.png the age 'old'"),
         ("filename,age,gender\na.png,nan,male\n", "'nan'"),
         ("filename,age,gender\na.png,30,man\n", "the gender 'man'"),
+        ("filename,age,gender,race\na.png,30,male,Martian\n", "a.png the race group 'Martian'"),
         ('filename,age,gender\n"a.png,30,male\n1,2,3,4', "cannot be read"),
         ("", "cannot be read"),
     ],
@@ -174,6 +178,59 @@ def test_photos_without_a_subject_are_of_different_people(tmp_path: Path) -> Non
     labels = "filename,age,gender,subject\na.png,30,male,ann\nb.png,3,male,\nc.png,3,male, \n"
     (tmp_path / "labels.csv").write_text(labels)
     assert read_labels(tmp_path)["subject"].tolist() == ["ann", "b.png", "c.png"]
+
+
+def test_race_groups_are_read_by_name_and_may_be_unknown(tmp_path: Path) -> None:
+    labels = "filename,age,gender,race\na.png,30,male,Asian\nb.png,3,male,\nc.png,3,male, WHITE\n"
+    (tmp_path / "labels.csv").write_text(labels)
+    assert read_labels(tmp_path)["race"].tolist() == [RACE_NAMES.index("Asian"), -1, 0]
+
+
+def answered(ages: list[float], errors: list[float], **columns: Any) -> pd.DataFrame:
+    """Photos in each of which one face was found, of different people unless `subject` says."""
+    age = np.array(ages, float)
+    return pd.DataFrame(
+        {
+            "file": [f"{number}.png" for number in range(len(ages))],
+            "age": age,
+            "age_pred": age + errors,
+            "gender": 0,
+            "gender_pred": 0.0,
+            "race": -1,
+            "subject": [str(number) for number in range(len(ages))],
+            "faces": 1,
+            "error": "",
+            "age_low": np.nan,
+            "age_high": np.nan,
+        }
+        | columns
+    )
+
+
+def test_gaps_between_groups_are_tested_with_one_photo_of_each_person() -> None:
+    small, large = [1.0, -2.0] * 20, [9.0, 12.0] * 20
+    photos = answered([30] * 80, small + large, gender=[0] * 40 + [1] * 40)
+    table = photo_gap_table(photo_metrics(photos)).set_index("Figure")
+    # The other gender is this one's rest.
+    assert table.loc["Age MAE, years", ["Group", "People", "Gap"]].tolist() == [
+        "male",
+        "40",
+        "-9.0",
+    ]
+    assert table.loc["Age MAE, years", "Significant"] == "yes"
+    few = photos.assign(subject=[str(number // 4) for number in range(80)])
+    assert photo_gap_table(photo_metrics(few)).empty
+    assert json.dumps(photo_metrics(few), allow_nan=False)
+
+
+def test_figures_by_race_group_are_of_photos_whose_group_is_known() -> None:
+    metrics = photo_metrics(answered([25.5, 30, 30], [1, 2, 6], race=[-1, 0, 2]))
+    assert {name: group["mae"] for name, group in metrics["by_race"].items()} == {
+        "White": 2,
+        "Asian": 6,
+    }
+    assert list(metrics["by_race_and_gender"]) == ["White, male", "Asian, male"]
+    assert metrics["by_band"]["young 0-25"]["answered"] == 1
 
 
 def test_a_year_of_birth_is_no_age(tmp_path: Path) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from agegender.evaluation import plots
 from agegender.evaluation.html import Section
-from agegender.evaluation.photos import photo_failures, photo_group_table, photo_note, photo_table
+from agegender.evaluation.photos import (
+    GAP_NOTE,
+    photo_failures,
+    photo_gap_table,
+    photo_group_table,
+    photo_note,
+    photo_table,
+)
 from agegender.evaluation.sections.base import Draw, Evaluation
 
 
@@ -33,10 +40,15 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
                 "Whole photos: the dark line is the mean error of each decade.",
             ),
         ]
+    lead = photo_note(metrics)
     tables = [("Whole photos", photo_table(metrics))]
     if len(answered):
-        tables.append(("Whole photos, by age band and gender", photo_group_table(metrics)))
+        tables.append(("Whole photos, by group", photo_group_table(metrics)))
+    gaps = photo_gap_table(metrics)
+    if len(gaps):
+        tables.append(("Whole photos, gaps between groups", gaps))
+        lead = f"{lead} {GAP_NOTE}"
     failures = photo_failures(photos)
     if len(failures):
         tables.append(("Photos with something wrong", failures))
-    return [Section("Whole photos", photo_note(metrics), figures=figures, tables=tables)]
+    return [Section("Whole photos", lead, figures=figures, tables=tables)]
