@@ -22,6 +22,7 @@ from agegender.model.weights import SHIPPED_FILE, default_weights, find_weights
 from agegender.prediction.predictor import load_predictor
 from agegender.pretraining.recipe import CONTINUED_RECIPE
 from agegender.training.runs import default_run
+from agegender.training.seen import seen_file
 from pages.current_run import usable_runs
 
 pytestmark = pytest.mark.shipped
@@ -41,6 +42,8 @@ def test_shipped_weights_are_whole_small_and_the_default() -> None:
 
 def test_list_of_seen_faces_has_a_row_for_each_different_train_face() -> None:
     description = json.loads(SHIPPED_FILE.with_suffix(".json").read_text())
+    assert seen_file("shipped") == SHIPPED_DIR / "seen.npy"
+    assert description["seen_sha256"]
     seen = np.load(SHIPPED_DIR / "seen.npy", allow_pickle=False)
     # What the weights that it went on from have seen counts as well.
     most = dict(description["train_faces"])

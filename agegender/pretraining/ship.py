@@ -17,7 +17,7 @@ from agegender.config import SHIPPED_DIR
 from agegender.errors import ModelNotFoundError, RunError, StoppedError
 from agegender.model.architecture import build_backbone, float32_policy
 from agegender.model.preprocessing import InputSpec
-from agegender.model.tensors import read_metadata, save_weights
+from agegender.model.tensors import file_hash, read_metadata, save_weights
 from agegender.model.weights import SHIPPED, SHIPPED_FILE
 from agegender.pretraining.averaging import average_with, estimate_statistics
 from agegender.pretraining.network import averaged, build_network, compile_network
@@ -27,7 +27,7 @@ from agegender.pretraining.samples import UTKFACE
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.runs import create_run, delete_run, versions
-from agegender.training.seen import SEEN_NAME, write_seen
+from agegender.training.seen import SEEN_HASH, SEEN_NAME, write_seen
 from agegender.training.trainer import train
 
 if TYPE_CHECKING:
@@ -107,16 +107,21 @@ def ship(
     with replacing(destination) as part:
         part.mkdir()
         weights = part / SHIPPED_FILE.name
+        seen = part / SEEN_NAME
+        write_seen(
+            _train_faces(pretraining),
+            seen,
+            earlier=start.with_name(SEEN_NAME) if start.exists() else None,
+        )
         save_weights(
             backbone,
             weights,
             dtype="float16",
-            metadata={**_describe(pretraining), "start_share": start_share},
-        )
-        write_seen(
-            _train_faces(pretraining),
-            part / SEEN_NAME,
-            earlier=start.with_name(SEEN_NAME) if start.exists() else None,
+            metadata={
+                **_describe(pretraining),
+                "start_share": start_share,
+                SEEN_HASH: file_hash(seen),
+            },
         )
 
         run = create_run(TrainConfig(dataset=str(dataset), backbone=str(weights)))

@@ -14,6 +14,7 @@ import numpy as np
 
 from agegender.dataset.duplicates import near_matches
 from agegender.errors import InvalidModelError
+from agegender.model.tensors import file_hash, read_metadata
 from agegender.model.weights import file_of_project
 from agegender.storage import replacing
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SEEN_NAME = "seen.npy"
 """Name of the file beside a backbone's weights."""
+
+SEEN_HASH = "seen_sha256"
+"""Its SHA-256 in the JSON beside the weights, where they cannot do without the list."""
 
 TRAIN_FACES_NAME = "train_faces.npy"
 """Name of the file in a run's folder: what its heads have seen, and its backbone."""
@@ -44,10 +48,24 @@ def seen_file(backbone: str) -> Path | None:
 
     Returns:
         The file; None for weights that have no list, or are gone and it with them.
+
+    Raises:
+        ModelNotFoundError, InvalidModelError: If the JSON beside the weights is missing or
+            damaged, or names a list that is missing or has changed: faces that the
+            weights have learned from would count as new ones.
     """
     weights = file_of_project(backbone)
-    file = None if weights is None else weights.with_name(SEEN_NAME)
-    return file if file is not None and file.exists() else None
+    if weights is None:
+        return None
+    file = weights.with_name(SEEN_NAME)
+    expected = read_metadata(weights).get(SEEN_HASH)
+    if not file.exists():
+        if expected is None:
+            return None
+        raise _unreadable(file, FileNotFoundError("it is missing"))
+    if expected is not None and file_hash(file) != expected:
+        raise _unreadable(file, ValueError("it has changed"))
+    return file
 
 
 def write_seen(samples: pd.DataFrame, path: Path, *, earlier: Path | None = None) -> None:

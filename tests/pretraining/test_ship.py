@@ -24,7 +24,7 @@ from agegender.pretraining.samples import collect_samples
 from agegender.pretraining.ship import _describe, _train_faces, ship
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
-from agegender.training.seen import is_seen, write_seen
+from agegender.training.seen import is_seen, seen_file, write_seen
 
 RECIPE = Recipe((Stage(32, 1, ("utkface",), 1e-3, 1e-4, 8),), crop=0.875)
 
@@ -147,6 +147,9 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     # Both have the statistics that layers begin with: kept where frozen, else of the faces.
     assert (served["conv1_bn/moving_variance"] == 1).all()
     assert not np.isclose(served["conv2_block1_0_bn/moving_variance"], 1).any()
+    # Raises if it is not the one that the JSON names.
+    assert seen_file(str(weights.file)) == shipped / "seen.npy"
+    assert len(description["seen_sha256"]) == 64
     assert is_seen(dataset.of("train"), shipped / "seen.npy").all()
     # What the weights it went on from had seen, it has seen.
     assert is_seen(dataset.of("validation"), shipped / "seen.npy").all()

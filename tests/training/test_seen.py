@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from agegender.errors import InvalidModelError
+from agegender.model.tensors import save_tensors
 from agegender.training import seen as seen_module
-from agegender.training.seen import is_seen, write_seen
+from agegender.training.seen import is_seen, seen_file, write_seen
 
 
 def faces(count: int, seed: int) -> pd.DataFrame:
@@ -50,6 +51,23 @@ def test_faces_of_the_weights_that_others_went_on_from_count_as_well(tmp_path: P
     assert len(np.load(tmp_path / "second.npy")) == 40
     asked = pd.concat([first, second, new], ignore_index=True)
     assert is_seen(asked, tmp_path / "second.npy").tolist() == [True] * 40 + [False] * 5
+
+
+def test_weights_that_name_their_list_are_not_measured_without_it(tmp_path: Path) -> None:
+    weights, seen = tmp_path / "weights.safetensors", tmp_path / "seen.npy"
+    write_seen(faces(5, 1), seen)
+    sha256 = hashlib.sha256(seen.read_bytes()).hexdigest()
+    tensors = {"a": np.zeros(1, np.float32)}
+    save_tensors(tensors, weights, {"seen_sha256": sha256})
+    assert seen_file(str(weights)) == seen
+    write_seen(faces(4, 1), seen)
+    with pytest.raises(InvalidModelError, match=r"seen\.npy cannot be read \(it has changed\)"):
+        seen_file(str(weights))
+    seen.unlink()
+    with pytest.raises(InvalidModelError, match=r"seen\.npy cannot be read \(it is missing\)"):
+        seen_file(str(weights))
+    save_tensors(tensors, weights, {})
+    assert seen_file(str(weights)) is None
 
 
 @pytest.mark.parametrize(
