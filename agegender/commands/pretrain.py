@@ -47,7 +47,8 @@ def add_parser(subparsers: Any) -> None:
         help="train a backbone on faces (hours)",
         description=(
             "Train a backbone on UTKFace's train split, and on further faces, from nothing or from "
-            "weights. Stop it at any moment: the same command goes on from the last checkpoint."
+            "weights. Stop it at any moment: the same command goes on from the last checkpoint. "
+            "With KERAS_BACKEND=jax (and jax installed for your GPUs) all GPUs share the work."
         ),
     )
     parser.add_argument(

@@ -285,6 +285,9 @@ def averaged(network: Any) -> Iterator[None]:
     trained = network.trainable_variables
     own = [variable.numpy() for variable in trained]
     optimizer.finalize_variable_values(trained)
+    for variable in trained:
+        # A copy: JAX may reuse a network's memory, which would be the averages' own.
+        variable.assign(variable.numpy().copy())
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from agegender.config import ADULT_AGE_YEARS, workspace_dir
 from agegender.errors import RunError
 from agegender.model.answer import answered_gender, probability_of_female
+from agegender.pretraining.devices import EVALUATION_BATCH, shared_among_devices
 from agegender.pretraining.network import (
     AGE_CLASSES,
     averaged,
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 240
 """A kill costs at most this much work; a checkpoint takes a second or two."""
-
-
-EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,8 @@ def evaluate_network(
     margin = (pixels.shape[1] - size) // 2
     ages, genders = [], []
     for start in range(0, len(samples), EVALUATION_BATCH):
-        # Full batches throughout: JAX compiles the network anew for every other shape.
+        # Full batches throughout: JAX compiles the network anew for every other shape, and
+        # several GPUs share them equally.
         rows = np.arange(start, start + EVALUATION_BATCH) % len(samples)
         images = pixels[rows, margin : margin + size, margin : margin + size]
         outputs = [network.predict_on_batch(view) for view in (images, images[:, :, ::-1])]
@@ -247,7 +246,8 @@ def pretrain(
             f"{pretraining.folder} is being trained by another process; wait for it or stop it."
         ) from error
     # Not `with lock`: that would take it a second time and give it back once.
-    with held, augmenting(pretraining.recipe) as workers:
+    recipe = pretraining.recipe
+    with held, augmenting(recipe) as workers, shared_among_devices(recipe):
         return _train(
             pretraining,
             workers,

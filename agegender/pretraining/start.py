@@ -15,6 +15,7 @@ import numpy as np
 
 from agegender.model.architecture import FEATURES_LAYER
 from agegender.model.tensors import assign_weights, read_tensors
+from agegender.pretraining.devices import EVALUATION_BATCH
 from agegender.pretraining.network import loss_of_outputs
 from agegender.pretraining.pixels import labels_of
 from agegender.pretraining.recipe import Recipe, Stage
@@ -60,11 +61,13 @@ def start_from(
 
     usable = np.flatnonzero(samples["source"].isin(stage.sources))
     rows = np.random.default_rng(recipe.seed).permutation(usable)[:HEAD_FACES]
+    # Full batches, some faces twice: several GPUs share them equally.
+    rows = np.resize(rows, -(-len(rows) // EVALUATION_BATCH) * EVALUATION_BATCH)
     size = stage.size
     margin = (pixels.shape[1] - size) // 2
     frames = pixels[rows, margin : margin + size, margin : margin + size]
     backbone.compile(jit_compile=jit)
-    features = backbone.predict(frames, batch_size=128, verbose=0)
+    features = backbone.predict(frames, batch_size=EVALUATION_BATCH, verbose=0)
     inputs = keras.Input(features.shape[1:])
     # The network's own layers: fitting these is fitting those.
     names = ("age", "gender", "race", *(["teacher"] if recipe.teacher_weight else []))
@@ -74,5 +77,10 @@ def start_from(
     heads.compile(keras.optimizers.Adam(1e-3), **loss_of_outputs(recipe), jit_compile=jit)
     labels, weights = labels_of(samples.iloc[rows])
     heads.fit(
-        features, labels, sample_weight=weights, batch_size=128, epochs=HEAD_EPOCHS, verbose=0
+        features,
+        labels,
+        sample_weight=weights,
+        batch_size=EVALUATION_BATCH,
+        epochs=HEAD_EPOCHS,
+        verbose=0,
     )
