@@ -93,7 +93,7 @@ def read_image(source: Path | bytes, *, name: str | None = None) -> NDArray[np.u
         if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
             raise _cannot_open(name, error) from error
         raise InvalidImageError(
-            f"{name}: the picture is damaged or cut short ({error}); use a whole copy of it."
+            f"{name}: the picture is damaged or cut short; use a whole copy of it."
         ) from error
 
 

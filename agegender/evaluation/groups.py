@@ -65,6 +65,8 @@ _GROUPINGS: dict[str, Callable[[pd.DataFrame], pd.Categorical[Any]]] = {
     "gender": _genders,
     "race_and_gender": lambda faces: _crossed(_races(faces), _genders(faces)),
     "band_and_gender": lambda faces: _crossed(_bands(faces), _genders(faces)),
+    "decade_and_gender": lambda faces: _crossed(_decades(faces), _genders(faces)),
+    "race_and_decade": lambda faces: _crossed(_races(faces), _decades(faces)),
 }
 
 GROUPINGS = tuple(_GROUPINGS)

@@ -66,6 +66,8 @@ GROUP_TITLES = {
     "gender": "Gender",
     "race_and_gender": "Race group and gender",
     "band_and_gender": "Age band and gender",
+    "decade_and_gender": "Decade of age and gender",
+    "race_and_decade": "Race group and decade of age",
     "range": "Ages, years",
 }
 
