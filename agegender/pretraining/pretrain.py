@@ -105,7 +105,8 @@ class Pretraining:
         """Whether it trains on faces in a folder, which may be UTKFace or one of extra faces."""
         samples = pd.read_parquet(self.samples_file, columns=["source", "file"])
         first = samples.drop_duplicates("source")["file"]
-        return any(Path(file).resolve().is_relative_to(folder.resolve()) for file in first)
+        # Not the files' own targets: a folder may consist of links.
+        return any(Path(file).absolute().is_relative_to(folder.resolve()) for file in first)
 
     @property
     def excluded(self) -> dict[str, int]:

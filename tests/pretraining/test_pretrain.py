@@ -441,6 +441,21 @@ def test_a_pretraining_keeps_its_recipe(
         assert f"leave out {option} to go on" in error
 
 
+def test_linked_faces_are_of_the_folder_with_the_links(
+    pretraining: Pretraining, tmp_path: Path
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    table = pd.read_parquet(pretraining.samples_file)
+    for number, file in enumerate(table["file"]):
+        link = links / Path(file).name
+        link.symlink_to(file)
+        table.loc[number, "file"] = str(link)
+    table.to_parquet(pretraining.samples_file)
+    assert pretraining.has_faces_of(links)
+    assert not pretraining.has_faces_of(tmp_path / "faces")
+
+
 def test_a_start_is_looked_up_before_any_work(
     pretraining: Pretraining,
     tmp_path: Path,
