@@ -104,12 +104,12 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
             st.rerun()
         faces.show_photo(photo, answer.file)
         return
-    if view != faces.BOXES:
-        explain_faces(predictor, result, place)
-    maps = result.maps.get(place, [])
     found = [replace(one, face=scale_face(one.face, scale)) for one in answer.faces]
     is_crop = place in result.crops
     photo_place, faces_place = (None, st.container()) if is_crop else faces.beside(photo)
+    with faces_place:
+        cards = faces.choose_cards(len(found))
+    maps = {} if view == faces.BOXES else explain_faces(predictor, result, place, cards)
     if photo_place is not None:
         if view != faces.BOXES:
             photo = faces.photo_with_maps(photo, found, maps, predictor, view)
@@ -125,7 +125,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
                 on_click="ignore",
             )
     with faces_place:
-        faces.show_cards(predictor, answer.faces, maps, view, result.unsure_below)
+        faces.show_cards(predictor, answer.faces, cards, maps, view, result.unsure_below)
         if answer.faces[0].prediction.age_low is None:
             st.caption(NO_INTERVALS)
 

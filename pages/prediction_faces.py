@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agegender.prediction.predictor import Predictor
 
 CARDS_SHOWN = 12
-"""Faces that get a card and heatmaps; all are in the picture and in the table."""
+"""Faces that get a card, and heatmaps, at a time; all are in the picture and in the table."""
 
 CARD_WIDTH = 172
 """Two fit beside each other on a phone."""
@@ -82,21 +82,36 @@ def beside(picture: NDArray[np.uint8]) -> tuple[DeltaGenerator, DeltaGenerator]:
     return st.container(), st.container()
 
 
+def choose_cards(count: int) -> range:
+    """Let the visitor leaf through the faces of a photo, the largest first.
+
+    Args:
+        count: How many there are.
+
+    Returns:
+        The places of those that get a card.
+    """
+    sheets = -(-count // CARDS_SHOWN)
+    if sheets < 2:
+        return range(count)
+    sheet = st.number_input(f"Faces by size: page (of {sheets})", 1, sheets, 1, width=260)
+    return range((sheet - 1) * CARDS_SHOWN, min(sheet * CARDS_SHOWN, count))
+
+
 def photo_with_maps(
     photo: NDArray[np.uint8],
     answers: Sequence[FaceAnswer],
-    maps: Sequence[Explanation],
+    maps: Mapping[int, Explanation],
     predictor: Predictor,
     view: str,
 ) -> NDArray[np.uint8]:
-    """Lay the heatmaps of the largest faces over their photo."""
+    """Lay the heatmaps of faces, which are given by their places, over their photo."""
     from agegender.prediction.drawing import lay_over_photo
 
-    explained = list(zip(answers, maps, strict=False))
     return lay_over_photo(
         photo,
-        [answer.face for answer, _ in explained],
-        [_heatmap(answer, explanation, view) for answer, explanation in explained],
+        [answers[number].face for number in maps],
+        [_heatmap(answers[number], explanation, view) for number, explanation in maps.items()],
         predictor.spec.crop,
         signed=view == AGE_MAP,
     )
@@ -105,17 +120,19 @@ def photo_with_maps(
 def show_cards(
     predictor: Predictor,
     answers: Sequence[FaceAnswer],
-    maps: Sequence[Explanation],
+    cards: range,
+    maps: Mapping[int, Explanation],
     view: str,
     unsure_below: float,
 ) -> None:
-    """Show a card for each of the largest faces."""
+    """Show a card for each face of a sheet; see `choose_cards`."""
     from agegender.explanation.overlay import overlay_heatmap
 
     if view in _READINGS:
         st.caption(f"{_READINGS[view]} {shared.MAPS_CAUTION.format(test='the Grad-CAM page')}")
     with st.container(horizontal=True):
-        for number, answer in enumerate(answers[:CARDS_SHOWN]):
+        for number in cards:
+            answer = answers[number]
             face = predictor.display_face(answer.crop)
             if view != BOXES:
                 heatmap = _heatmap(answer, maps[number], view)
@@ -123,10 +140,6 @@ def show_cards(
             with st.container(border=True, width=CARD_WIDTH, gap="xsmall"):
                 st.image(face, width="stretch", alt=f"Face {number + 1}")
                 _show_answer(answer, number + 1 if len(answers) > 1 else 0, unsure_below)
-    if len(answers) > CARDS_SHOWN:
-        st.caption(
-            f"The {CARDS_SHOWN} largest of {len(answers):,} faces have a card; the table has all."
-        )
 
 
 def _show_answer(answer: FaceAnswer, number: int, unsure_below: float) -> None:

@@ -16,7 +16,6 @@ from agegender.prediction.sources import Picture, Source, iter_pictures
 from agegender.prediction.words import UNSURE_BELOW
 from agegender.training.run import Run
 from pages import shared
-from pages.prediction_faces import CARDS_SHOWN
 
 if TYPE_CHECKING:
     from streamlit.typing import UploadedFile
@@ -46,7 +45,7 @@ class Result:
         first: Place of the photo to look at first.
         shown: The photo that is looked at: its place, itself in a size to draw on,
             and its scale.
-        maps: Heatmaps of the largest faces, by the photo's place, once asked for.
+        maps: Heatmaps by the photo's place and the face's, once asked for.
         unsure_below: Genders with less confidence are called unsure.
         archive: The ZIP file, once it has been asked for.
     """
@@ -59,7 +58,7 @@ class Result:
     crops: set[int] = field(default_factory=set)
     first: int = 0
     shown: tuple[int, NDArray[np.uint8], float] | None = None
-    maps: dict[int, list[Explanation]] = field(default_factory=dict)
+    maps: dict[int, dict[int, Explanation]] = field(default_factory=dict)
     unsure_below: float = UNSURE_BELOW
     archive: bytes = b""
 
@@ -156,14 +155,14 @@ def take_as_crop(
     result.archive = b""
 
 
-def explain_faces(predictor: Predictor, result: Result, place: int) -> None:
-    """Compute the heatmaps of a photo's largest faces, unless that was done already."""
-    if place in result.maps:
-        return
-    shown = result.answers[place].faces[:CARDS_SHOWN]
-    maps = []
-    with shared.progress("Heatmaps") as on_progress:
-        for answer in shown:
-            maps.append(predictor.explain(answer.crop))
-            on_progress(len(maps), len(shown))
-    result.maps[place] = maps
+def explain_faces(
+    predictor: Predictor, result: Result, place: int, cards: range
+) -> dict[int, Explanation]:
+    """Compute the heatmaps of a sheet of a photo's faces, those that have none yet."""
+    maps = result.maps.setdefault(place, {})
+    if missing := [number for number in cards if number not in maps]:
+        with shared.progress("Heatmaps") as on_progress:
+            for done, number in enumerate(missing, start=1):
+                maps[number] = predictor.explain(result.answers[place].faces[number].crop)
+                on_progress(done, len(missing))
+    return {number: maps[number] for number in cards}

@@ -196,12 +196,35 @@ def test_five_hundred_faces_do_not_fill_the_page(
     at.file_uploader[0].set_value([photo(500), photo(1), bad]).run()
     assert not at.exception
     assert len(answers_of(at)) == 12
-    assert "The 12 largest of 500 faces" in text_of(at)
+    [sheet] = at.number_input
+    assert sheet.label == "Faces by size: page (of 42)"
     [table] = [frame.value for frame in at.dataframe]
     assert len(table) == 502
     # Not kept to be looked at, and named all the same.
     [error] = at.error
     assert "notes.jpg" in error.value
+
+
+def test_every_face_of_a_group_can_be_leafed_to_and_explained(
+    open_page: OpenPage, shared_run: Run, finder: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid = []
+    lay = drawing.lay_over_photo
+    monkeypatch.setattr(
+        drawing, "lay_over_photo", lambda *a, **k: laid.append(len(a[1])) or lay(*a, **k)
+    )
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(14)]).run()
+    at.number_input[0].set_value(2).run()
+    assert not at.exception
+    assert [answer[-3:-1] for answer in answers_of(at)] == ["13", "14"]
+    at.button_group[1].set_value("age-map").run()
+    assert not at.exception
+    assert laid == [2]
+    assert sorted(at.session_state["prediction"].maps[0]) == [12, 13]
+    at.number_input[0].set_value(1).run()
+    assert laid == [2, 12]
+    assert len(at.session_state["prediction"].maps[0]) == 14
 
 
 def test_photo_without_a_face_has_no_answer_until_it_is_said_to_be_a_crop(
