@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agegender import __version__
 from agegender.errors import AgeGenderError
+from agegender.quiet import quiet_tensorflow
 
 COMMANDS = (
     "index",
@@ -109,8 +110,9 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
         What `work` returned; 1 with one sentence on stderr when it failed, 130
         after Ctrl-C, 141 when nobody reads the output any more (`| head`).
     """
-    # TensorFlow's C++ start-up messages say nothing that a user can act on.
+    # TensorFlow's C++ messages say nothing that a user can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_tensorflow()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper):

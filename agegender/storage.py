@@ -24,12 +24,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from agegender.config import workspace_dir
 from agegender.errors import StorageError
 
 _LOCK, _OLD = ".lock", ".old"
 """In a scratch folder: what its writer holds, and what is being replaced."""
 
-_ELSEWHERE = "choose a folder that can be written (AGEGENDER_HOME names that of runs and caches)"
+_ELSEWHERE = "choose a folder that can be written"
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and try again",
@@ -66,7 +67,12 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REASONS:
             raise
-        raise StorageError(f"{path} could not be written: {_REASONS[error.errno]}.") from error
+        reason = _REASONS[error.errno]
+        if reason.endswith(_ELSEWHERE) and path.absolute().is_relative_to(
+            workspace_dir().absolute()
+        ):
+            reason += " (AGEGENDER_HOME names that of runs and caches)"
+        raise StorageError(f"{path} could not be written: {reason}.") from error
 
 
 @contextmanager

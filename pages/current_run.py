@@ -82,12 +82,18 @@ def skill_note(run: Run) -> None:
             "This model's backbone has random weights: its figures and answers show that "
             "the pipeline works, not that it can tell an age or a gender."
         )
-    if run.knows_only_drawings:
-        from agegender.training.runs import shipped_run
+    from agegender.training.runs import shipped_run
 
+    other = " Choose the one that is shipped with the app for people." if shipped_run() else ""
+    if run.knows_only_drawings:
         reasons.append(
             "This model was trained on drawn demo faces: what it says about people means nothing."
-            + (" Choose the one that is shipped with the app for people." if shipped_run() else "")
+            + other
+        )
+    elif run.is_hardly_measured:
+        reasons.append(
+            f"This model is your own, and was chosen on {run.selection_faces} validation faces: "
+            f"too few to tell how good it is, or how sure.{other}"
         )
     if reasons:
         st.warning("  \n".join(reasons), icon=":material/science:")

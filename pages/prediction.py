@@ -16,7 +16,7 @@ from agegender.errors import InvalidImageError
 from agegender.evaluation.formats import in_years, percent
 from agegender.evaluation.published import read_published
 from agegender.prediction.sources import iter_pictures
-from agegender.prediction.words import UNSURE_BELOW, confidence_percent
+from agegender.prediction.words import UNSURE_BELOW, confidence_words
 from agegender.training.run import Run, best_epoch
 from pages import prediction_faces as faces
 from pages import shared
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from agegender.prediction.predictor import Predictor
 
 FAILURES_SHOWN = 4
-
-FEWEST_FACES = 100
-"""Figures of fewer say little of how far off a model is."""
 
 ZIP_FACES = 50
 """The ZIP is kept in memory for each visitor, some 2 MB a face; the command line,
@@ -134,7 +131,7 @@ def show_table(result: Result) -> None:
     """Show every row, and why a photo has no answer."""
     table = pd.DataFrame([row for rows in result.rows for row in rows])
     confidence = table["gender_confidence"].astype(float)
-    table["gender_confidence"] = confidence.map(confidence_percent, na_action="ignore")
+    table["gender_confidence"] = confidence.map(confidence_words, na_action="ignore")
     table["flags"] = table["flags"].replace("", None)
     st.dataframe(
         table.drop(columns=["x", "y", "width", "height"]).dropna(axis="columns", how="all"),
@@ -147,9 +144,7 @@ def show_table(result: Result) -> None:
             "age_low": st.column_config.NumberColumn("90% from", format="%.1f"),
             "age_high": st.column_config.NumberColumn("90% to", format="%.1f"),
             "gender": "Gender",
-            "gender_confidence": st.column_config.ProgressColumn(
-                "Confidence", format="%.0f%%", min_value=0, max_value=100
-            ),
+            "gender_confidence": "Confidence",
             "flags": "Warnings",
             "reason": st.column_config.TextColumn("Reason", width="large"),
         },
@@ -260,9 +255,9 @@ def known_error(run: Run) -> str:
         return "It has learned from drawings: how far off it is with people is not known."
     elif best is None or (chosen_on := run.selection_faces) is None:
         return "Its error is not known. Evaluation measures it."
-    elif chosen_on < FEWEST_FACES:
+    elif run.is_hardly_measured:
         return (
-            f"Its error is not known: it was chosen on fewer than {FEWEST_FACES} validation faces. "
+            f"Its error is not known: it was chosen on {chosen_on:,} validation faces. "
             "Evaluation measures it."
         )
     else:

@@ -93,6 +93,9 @@ def show_curves(run: Run) -> None:
             ("Validation loss", f"{best['val_loss']:.3f}"),
         ):
             st.metric(label, value, width=140)
+    if run.selection_faces is not None:
+        doubt = ", too few to tell how good it is" if run.is_hardly_measured else ""
+        st.caption(f"On the {run.selection_faces:,} validation faces that chose the epoch{doubt}.")
     columns = st.columns(len(HISTORY_TITLES))
     for column, measure in zip(columns, HISTORY_TITLES, strict=True):
         column.altair_chart(training_chart(history, measure), key=f"{run.id}-{measure}")

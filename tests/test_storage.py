@@ -167,3 +167,15 @@ def test_hash_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     assert hash_file(tmp_path / "file") == hashlib.sha256(b"content").hexdigest()
     assert hash_file(tmp_path / "file", "md5") == hashlib.md5(b"content").hexdigest()
+
+
+def test_only_what_lies_in_the_workspace_is_said_to_be_movable_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AGEGENDER_HOME", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match="AGEGENDER_HOME names"):
+        write_text(tmp_path / "file" / "runs" / "a.txt", "a")
+    monkeypatch.setenv("AGEGENDER_HOME", str(tmp_path / "other"))
+    with pytest.raises(StorageError, match=r"choose a folder that can be written\.$"):
+        write_text(tmp_path / "file" / "runs" / "a.txt", "a")

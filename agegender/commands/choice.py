@@ -95,6 +95,12 @@ def tell_worth(run: Run) -> None:
             "means nothing",
             file=sys.stderr,
         )
+    elif run.is_hardly_measured:
+        print(
+            f"note: run {run.id} was chosen on {run.selection_faces} validation faces, too few to "
+            "tell how good it is",
+            file=sys.stderr,
+        )
 
 
 def add_choices(parser: argparse.ArgumentParser, *, split: str) -> None:

@@ -60,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
         print(_format(metrics))
         left_out = count_left_out(chosen, dataset, args.split, predictions, limit=args.limit)
         for count, reason in (
-            (left_out.copies, "they are copies of others"),
-            (left_out.seen, "the model was trained on them"),
-            (left_out.unreadable, "their pictures could not be read"),
+            (left_out.copies, "copies of others"),
+            (left_out.seen, "faces that the model was trained on, or copies of such"),
+            (left_out.unreadable, "pictures that could not be read"),
         ):
             if count:
-                print(f"{count:,} more faces were left out: {reason}.")
+                print(f"Left out besides, as {reason}: {count:,}.")
         if predictions["split"].eq("train").any():
             print(TRAIN_NOTE)
     return 0

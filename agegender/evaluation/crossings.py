@@ -21,7 +21,7 @@ import pandas as pd
 
 from agegender.config import ADULT_AGE_YEARS, SEED
 from agegender.evaluation.groups import group_of
-from agegender.evaluation.intervals import bootstrap_mean, wilson
+from agegender.evaluation.intervals import FEWEST_RESAMPLED, bootstrap_mean, wilson
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
 from agegender.evaluation.significance import (
     CHANCE,
@@ -84,7 +84,8 @@ def group_figures(predictions: pd.DataFrame, *, seed: int = SEED) -> pd.DataFram
         `crossing`, `group`, `race`, `gender`, `band` (None where not crossed),
         `n`, `is_small` (fewer faces than `SMALLEST_COMPARED_GROUP`: the
         figures say little), and each of `FIGURES` with the ends of its 95%
-        interval, `…_low` and `…_high` (NaN for `mae` and `bias` of one face).
+        interval, `…_low` and `…_high` (NaN for `mae` and `bias` of fewer than
+        `FEWEST_RESAMPLED` faces).
     """
     faces = _Faces.of(predictions)
     rows = []
@@ -103,8 +104,10 @@ def group_figures(predictions: pd.DataFrame, *, seed: int = SEED) -> pd.DataFram
 
 
 def _ends(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """Return the ends of a mean's interval; of one value, which has none, NaN."""
-    return bootstrap_mean(values, seed=seed) if len(values) > 1 else (math.nan, math.nan)
+    """Return the ends of a mean's interval; NaN if there are too few values for one."""
+    if len(values) < FEWEST_RESAMPLED:
+        return math.nan, math.nan
+    return bootstrap_mean(values, seed=seed)
 
 
 def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -209,7 +209,7 @@ def _with_ends(figure: str, value: float, low: float, high: float) -> str:
     def write(number: float) -> str:
         return percent(number) if figure == "accuracy" else years(number, signed=figure == "bias")
 
-    # One face alone has no interval.
+    # Few faces have no interval.
     return write(value) if pd.isna(low) else f"{write(value)} ({write(low)} to {write(high)})"
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 """Bootstrap samples; the interval's ends then move by about 1% of its width."""
 
+FEWEST_RESAMPLED = 10
+"""Of fewer values a bootstrap's interval is far too narrow: of two, it spans but these two."""
+
 Z95 = 1.959964
 """Standard deviations of a normal distribution around 95% of it."""
 

@@ -11,7 +11,12 @@ import pandas as pd
 
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, SEED
 from agegender.evaluation.groups import AGE_RANGES, GROUPINGS, group_of
-from agegender.evaluation.intervals import bootstrap_mean, share_difference, wilson
+from agegender.evaluation.intervals import (
+    FEWEST_RESAMPLED,
+    bootstrap_mean,
+    share_difference,
+    wilson,
+)
 from agegender.evaluation.uncertainty import compute_uncertainty
 
 if TYPE_CHECKING:
@@ -216,8 +221,9 @@ def _age_figures(part: pd.DataFrame, floors: Floors, seed: int) -> dict[str, Any
         "n": len(part),
         "mae": _number(errors.mean()),
         "mae_std": _number(errors.std()),
-        # Of one face, nobody knows how far others are off.
-        "mae_ci95": _interval(bootstrap_mean(errors, seed=seed)) if len(part) > 1 else None,
+        "mae_ci95": _interval(bootstrap_mean(errors, seed=seed))
+        if len(part) >= FEWEST_RESAMPLED
+        else None,
         "median_error": _number(float(np.median(errors))),
         "bias": _number(residuals.mean()),
         "cs5": _number((errors <= CS_YEARS).mean()),

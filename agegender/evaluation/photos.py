@@ -23,7 +23,7 @@ from agegender.evaluation.crossings import FIGURES, group_gaps
 from agegender.evaluation.fairness import gap_table
 from agegender.evaluation.formats import MISSING
 from agegender.evaluation.groups import group_of
-from agegender.evaluation.intervals import bootstrap_mean, wilson
+from agegender.evaluation.intervals import FEWEST_RESAMPLED, bootstrap_mean, wilson
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
 from agegender.evaluation.titles import FIGURE_TITLES
 from agegender.images import read_image
@@ -371,8 +371,7 @@ def _mean(
     if values.empty:
         return {name: None, f"{name}_ci95": None}
     clusters = pd.factorize(subjects)[0]
-    if not clusters.any():
-        # Of one person, nobody knows how far others are off.
+    if len(set(clusters)) < FEWEST_RESAMPLED:
         return {name: float(values.mean()), f"{name}_ci95": None}
     ends = bootstrap_mean(np.asarray(values, np.float64), clusters=clusters, seed=seed)
     return {name: float(values.mean()), f"{name}_ci95": list(ends)}

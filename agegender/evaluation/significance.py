@@ -18,6 +18,10 @@ CHANCE = 0.05
 """Of calling at least one of many differences real though none is."""
 
 
+LEAST_SPREAD = 1e-6
+"""Beside the largest value: numbers that vary less are the same, but for rounding."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """A group's figure less that of others.
@@ -46,11 +50,14 @@ def difference_of_means(first: NDArray[np.float64], second: NDArray[np.float64])
         second: The same of the other group, shape (m,).
 
     Returns:
-        `UNKNOWN` where either group has fewer than two faces or none varies.
+        `UNKNOWN` where either group has fewer than two faces or hardly varies.
     """
     from scipy import stats
 
-    if min(len(first), len(second)) < 2 or not (first.std() or second.std()):
+    if min(len(first), len(second)) < 2:
+        return UNKNOWN
+    largest = max(1.0, np.abs(first).max(), np.abs(second).max())
+    if min(first.std(), second.std()) <= LEAST_SPREAD * largest:
         return UNKNOWN
     result = stats.ttest_ind(first, second, equal_var=False)
     low, high = result.confidence_interval(0.95)

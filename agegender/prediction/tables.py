@@ -39,6 +39,9 @@ COLUMNS = tuple(_KINDS)
 in pixels; ages are in years, with the ends of the 90% interval; `flags` are parted
 by commas; `reason` says why there is no answer."""
 
+CONFIDENCE_DIGITS = 4
+"""Of a gender's confidence, 0..1."""
+
 _LONGEST_LINE_BYTES = 65_536
 
 _PARQUET_ROWS = 1000
@@ -72,7 +75,7 @@ def _values(answer: FaceAnswer) -> Row:
         "age_low": None if low is None else round(low, 2),
         "age_high": None if high is None else round(high, 2),
         "gender": prediction.gender,
-        "gender_confidence": round(prediction.confidence, 4),
+        "gender_confidence": round(prediction.confidence, CONFIDENCE_DIGITS),
         "flags": ", ".join(answer.flags),
     }
 

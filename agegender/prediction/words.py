@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agegender.prediction.tables import CONFIDENCE_DIGITS
+
 if TYPE_CHECKING:
     from agegender.prediction.predictor import Prediction
 
@@ -26,16 +28,13 @@ def gender_words(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) 
     return f"{prediction.gender} ({confidence})"
 
 
-def confidence_percent(confidence: float) -> int:
-    """Round a probability to 1 to 99%: no model can promise more, or less."""
-    return min(max(round(100 * confidence), 1), 99)
-
-
 def confidence_words(confidence: float) -> str:
-    """Say a probability, as "97%", "over 99%" or "under 1%"."""
-    exact, shown = round(100 * confidence), confidence_percent(confidence)
-    bound = "over " if exact > shown else "under " if exact < shown else ""
-    return f"{bound}{shown}%"
+    """Say a probability, as "97%", "over 99%" or "under 1%": no model can promise more, or less."""
+    # As tables have it, so that it is not rounded one way here and another there.
+    percent = round(100 * round(confidence, CONFIDENCE_DIGITS))
+    if percent > 99:
+        return "over 99%"
+    return "under 1%" if percent < 1 else f"{percent}%"
 
 
 def describe(prediction: Prediction, *, unsure_below: float = UNSURE_BELOW) -> str:

@@ -38,6 +38,9 @@ METRIC_COLUMNS = (
     "seconds",
 )
 
+FEWEST_SELECTION_FACES = 100
+"""Figures on fewer validation faces say little of how far off a model is."""
+
 START_SECONDS = 30
 """How long a new process may take until it holds its run's lock."""
 
@@ -272,6 +275,16 @@ class Run:
             return None
         count = read_metadata(self.uncertainty_file).get("selection_faces")
         return count if isinstance(count, int) else None
+
+    @property
+    def is_hardly_measured(self) -> bool:
+        """Whether known to be chosen on too few validation faces to tell how good it is.
+
+        Raises:
+            ModelNotFoundError, InvalidModelError: If their description is damaged.
+        """
+        count = self.selection_faces
+        return count is not None and count < FEWEST_SELECTION_FACES
 
     @property
     def knows_only_drawings(self) -> bool:

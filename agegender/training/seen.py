@@ -50,15 +50,17 @@ def seen_file(backbone: str) -> Path | None:
         The file; None for weights that have no list, or are gone and it with them.
 
     Raises:
-        ModelNotFoundError, InvalidModelError: If the JSON beside the weights is missing or
-            damaged, or names a list that is missing or has changed: faces that the
-            weights have learned from would count as new ones.
+        InvalidModelError: If the JSON beside the weights is damaged, or names a list that is
+            missing or has changed: faces that the weights have learned from would count
+            as new ones.
     """
     weights = file_of_project(backbone)
     if weights is None:
         return None
     file = weights.with_name(SEEN_NAME)
-    expected = read_metadata(weights).get(SEEN_HASH)
+    # Weights without their JSON cannot be loaded, which says so.
+    is_described = weights.with_suffix(".json").exists()
+    expected = read_metadata(weights).get(SEEN_HASH) if is_described else None
     if not file.exists():
         if expected is None:
             return None

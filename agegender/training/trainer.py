@@ -216,7 +216,9 @@ class _Work:
             on_epoch=note_epoch,
             should_stop=self.reporter.should_stop,
         )
-        message = _outcome(history, sorted({*skipped, *features.skipped}), self.excluded)
+        message = _outcome(
+            history, len(selection.age), sorted({*skipped, *features.skipped}), self.excluded
+        )
         return _Trained(heads, message, train, selection, calibration)
 
     def save(self, trained: _Trained, weights: BackboneWeights) -> None:
@@ -280,12 +282,15 @@ def _answer(heads: Any, labeled: LabeledFeatures) -> AnsweredFaces:
     return AnsweredFaces(answer_features(heads, labeled.values), labeled.age, labeled.gender)
 
 
-def _outcome(history: list[dict[str, float]], skipped: list[str], excluded: int) -> str:
+def _outcome(
+    history: list[dict[str, float]], selection: int, skipped: list[str], excluded: int
+) -> str:
     """Say in a sentence or two what came of a training."""
     best = min(history, key=lambda row: row["val_loss"])
     message = (
-        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on the half of "
-        f"validation that chose it, {best['val_gender_accuracy']:.1%} of genders right."
+        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on the "
+        f"{selection:,} validation faces that chose it, {best['val_gender_accuracy']:.1%} of "
+        "genders right."
     )
     if excluded:
         message += f" Train faces left out by the exclusion list: {excluded:,}."

@@ -50,6 +50,8 @@ def skill(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         is_shipped=True,
         weights=lambda: weights,
         knows_only_drawings=False,
+        is_hardly_measured=False,
+        selection_faces=1049,
         changed_ns=1,
     )
     monkeypatch.setattr(choice, "default_run", lambda: chosen)
@@ -201,11 +203,24 @@ def test_model_of_drawings_is_labelled(
     assert "run chosen was trained on drawn demo faces" in capsys.readouterr().err
 
 
+def test_a_run_that_was_hardly_measured_is_labelled(
+    skill: SimpleNamespace, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skill.run.is_hardly_measured, skill.run.selection_faces = True, 14
+    call(predict, pictures, "--crops")
+    assert "chosen on 14 validation faces, too few to tell" in capsys.readouterr().err
+
+
 def test_named_run_is_used(
     skill: SimpleNamespace, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    run = SimpleNamespace(id="other", weights=lambda: skill, knows_only_drawings=False)
+    run = SimpleNamespace(
+        id="other",
+        weights=lambda: skill,
+        knows_only_drawings=False,
+        is_hardly_measured=False,
+    )
     monkeypatch.setattr(choice, "find_run", lambda run_id: asked.append(run_id) or run)
     assert call(predict, pictures, "--crops", "--run", "other") == 0
     assert asked == ["other"]

@@ -34,6 +34,10 @@ def test_figures_of_a_crossing_by_hand() -> None:
     assert row["mae"] == pytest.approx(14 / 3)
     assert row["bias"] == pytest.approx(-2.0)
     assert row["accuracy"] == pytest.approx(2 / 3)
+    # Resampled, three faces would seem to say how far off all others are.
+    assert np.isnan(row["mae_low"])
+    many = group_figures(pd.concat([faces] * 4)).set_index(["crossing", "group"])
+    row = many.loc[("race_gender_band", "Black, female, senior 51+")]
     assert row["mae_low"] < row["mae"] < row["mae_high"]
     assert set(table.index.get_level_values("crossing")) == set(CROSSINGS)
     # Nobody else is there to compare a band's only group with.

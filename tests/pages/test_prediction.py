@@ -56,7 +56,7 @@ def test_prediction_states_known_error_proper_use_and_what_becomes_of_photos(
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(99, "chosen on fewer than 100 validation faces"), (1000, "On the 1,000 validation faces")],
+    [(99, "too few to tell how good it is"), (1000, "On the 1,000 validation faces")],
 )
 def test_an_error_on_few_faces_is_not_stated(
     open_page: OpenPage, shared_run: Run, monkeypatch: pytest.MonkeyPatch, count: int, words: str

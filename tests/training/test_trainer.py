@@ -59,8 +59,9 @@ def test_training_ends_with_a_whole_run(config):
     assert curve["epoch"].tolist() == [1, 2, 3]
     best = curve.loc[curve["val_loss"].idxmin()]
     assert run.state.message == (
-        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on the half of "
-        f"validation that chose it, {best['val_gender_accuracy']:.1%} of genders right."
+        f"Best epoch {best['epoch']:.0f}: {best['val_age_mae']:.1f} years off on the "
+        f"{run.selection_faces} validation faces that chose it, "
+        f"{best['val_gender_accuracy']:.1%} of genders right."
     )
     assert not run.is_alive()
     assert {path.name for path in run.folder.iterdir()} >= {

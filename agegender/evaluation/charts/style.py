@@ -49,7 +49,8 @@ def count_tooltip() -> Any:
 
 
 def percent_axis(*, decimals: int = 0) -> Any:
-    return alt.Axis(format=f".{decimals}%")
+    # Ticks that are closer would have the same label.
+    return alt.Axis(format=f".{decimals}%", tickMinStep=10.0 ** -(decimals + 2))
 
 
 def dashed(chart: Any) -> Any:
