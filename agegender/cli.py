@@ -111,8 +111,9 @@ def exit_code(work: Callable[[], int], *, stopped: str = "stopped") -> int:
         after Ctrl-C, 141 when nobody reads the output any more (`| head`).
     """
     # TensorFlow's C++ messages say nothing that a user can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    quiet_tensorflow()
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        quiet_tensorflow()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot show must not end the command.
         if isinstance(stream, io.TextIOWrapper):

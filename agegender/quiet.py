@@ -1,7 +1,8 @@
-"""TensorFlow's start-up messages, kept off the terminal.
+"""TensorFlow's start-up messages, kept out of what commands print.
 
 Its C++ libraries print some before they look at `TF_CPP_MIN_LOG_LEVEL`: that there is no
-GPU, say. They tell a user nothing to act on, and stand before every answer.
+GPU, say. They tell a user nothing to act on, and stood before every answer. Whoever sets that
+variable sees them, and the last words of a TensorFlow that aborts while it is imported.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -63,13 +64,15 @@ class _QuietTensorFlow(MetaPathFinder, Loader):
 @contextmanager
 def without_messages() -> Iterator[None]:
     """Leave Abseil's messages out of what is written to the process's standard error."""
-    try:
-        terminal = os.dup(2)
-    except OSError:
-        # There is none, as under some services.
-        yield
-        return
-    with tempfile.TemporaryFile() as caught:
+    with ExitStack() as opened:
+        try:
+            caught = opened.enter_context(tempfile.TemporaryFile())
+            terminal = os.dup(2)
+        except OSError:
+            # There is no terminal, as under some services, or no place for a file.
+            yield
+            return
+        opened.callback(os.close, terminal)
         sys.stderr.flush()
         os.dup2(caught.fileno(), 2)
         try:
@@ -77,7 +80,6 @@ def without_messages() -> Iterator[None]:
         finally:
             sys.stderr.flush()
             os.dup2(terminal, 2)
-            os.close(terminal)
             caught.seek(0)
             for line in caught:
                 if not _MESSAGE.match(line):

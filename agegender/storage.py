@@ -49,6 +49,9 @@ _REASONS = {
     errno.EIO: "the disk reports an error; check it, or choose a folder on another one",
 }
 
+_OF_THE_FOLDER = {number for number, reason in _REASONS.items() if _ELSEWHERE in reason}
+"""Where another folder helps."""
+
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
@@ -68,7 +71,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         if error.errno not in _REASONS:
             raise
         reason = _REASONS[error.errno]
-        if reason.endswith(_ELSEWHERE) and path.absolute().is_relative_to(
+        if error.errno in _OF_THE_FOLDER and path.absolute().is_relative_to(
             workspace_dir().absolute()
         ):
             reason += " (AGEGENDER_HOME names that of runs and caches)"

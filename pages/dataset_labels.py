@@ -200,6 +200,7 @@ def show_actions(dataset: Dataset, suspects: pd.DataFrame, shown: set[str]) -> N
     st.markdown(
         f"**{len(marked):,}** {'face is' if len(marked) == 1 else 'faces are'} marked. A list "
         "that is saved can be chosen on the Training page; it takes faces from the train split "
-        "only, so that figures stay comparable. On UTKFace, leaving out the 173 or 518 first ones "
-        "changed the validation figures by no more than chance."
+        "only, so that figures stay comparable. On UTKFace, leaving out the first of the list "
+        "without looking changed the validation figures by no more than chance "
+        "(docs/label-quality.md)."
     )

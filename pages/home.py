@@ -117,6 +117,12 @@ def show_model_card() -> bool:
         )
     if run.knows_only_drawings:
         st.badge("Learned from drawings, not people", icon=":material/brush:", color="orange")
+    elif run.is_hardly_measured:
+        st.badge(
+            f"Chosen on {run.selection_faces} faces: nobody knows how good it is",
+            icon=":material/science:",
+            color="orange",
+        )
     link(EVALUATION, "See how good it is")
     return True
 

@@ -105,7 +105,7 @@ def show(predictor: Predictor, uploads: list[UploadedFile], result: Result, plac
     is_crop = place in result.crops
     photo_place, faces_place = (None, st.container()) if is_crop else faces.beside(photo)
     with faces_place:
-        cards = faces.choose_cards(len(found))
+        cards = faces.choose_cards(f"{place}-{answer.file}", len(found))
     maps = {} if view == faces.BOXES else explain_faces(predictor, result, place, cards)
     if photo_place is not None:
         if view != faces.BOXES:

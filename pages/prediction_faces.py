@@ -82,11 +82,12 @@ def beside(picture: NDArray[np.uint8]) -> tuple[DeltaGenerator, DeltaGenerator]:
     return st.container(), st.container()
 
 
-def choose_cards(count: int) -> range:
+def choose_cards(photo: str, count: int) -> range:
     """Let the visitor leaf through the faces of a photo, the largest first.
 
     Args:
-        count: How many there are.
+        photo: What tells it from others, each of which opens at its largest faces.
+        count: How many faces there are.
 
     Returns:
         The places of those that get a card.
@@ -94,7 +95,8 @@ def choose_cards(count: int) -> range:
     sheets = -(-count // CARDS_SHOWN)
     if sheets < 2:
         return range(count)
-    sheet = st.number_input(f"Faces by size: page (of {sheets})", 1, sheets, 1, width=260)
+    label = f"Faces by size: page (of {sheets})"
+    sheet = st.number_input(label, 1, sheets, 1, width=260, key=f"sheet-{photo}")
     return range((sheet - 1) * CARDS_SHOWN, min(sheet * CARDS_SHOWN, count))
 
 

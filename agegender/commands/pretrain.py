@@ -37,7 +37,7 @@ from agegender.pretraining.recipe import CONTINUED_RECIPE, FIRST_RECIPE, Recipe
 from agegender.pretraining.samples import EXTRA_SETS, Samples, collect_samples
 from agegender.pretraining.teacher import ask_teacher
 from agegender.storage import replacing
-from agegender.training.seen import SEEN_NAME, read_seen
+from agegender.training.seen import SEEN_NAME, read_seen, seen_file
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,7 +48,8 @@ def add_parser(subparsers: Any) -> None:
         description=(
             "Train a backbone on UTKFace's train split, and on further faces, from nothing or from "
             "weights. Stop it at any moment: the same command goes on from the last checkpoint. "
-            "With KERAS_BACKEND=jax (and jax installed for your GPUs) all GPUs share the work."
+            "With KERAS_BACKEND=jax (and jax installed for your GPUs) as many GPUs share each "
+            "step as can take equal parts of it."
         ),
     )
     parser.add_argument(
@@ -166,8 +167,8 @@ def _check_start(name: str, recipe: Recipe) -> Path:
             f"{file} was trained on {weights.spec.crop:.1%} of the frame, the recipe asks "
             f"for {recipe.crop:.1%}; give a recipe with that crop."
         )
-    seen = file.with_name(SEEN_NAME)
-    if not seen.exists():
+    # Raises if it is not the one that the weights name.
+    if (seen := seen_file(str(file))) is None:
         raise RunError(
             f"{file} has no {SEEN_NAME} beside it, so nothing that comes of it could be "
             "measured on new faces; copy that file, too, or start from other weights."

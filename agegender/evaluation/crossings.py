@@ -10,7 +10,6 @@ none of the comparisons with the rest, which are most of this.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -21,7 +20,7 @@ import pandas as pd
 
 from agegender.config import ADULT_AGE_YEARS, SEED
 from agegender.evaluation.groups import group_of
-from agegender.evaluation.intervals import FEWEST_RESAMPLED, bootstrap_mean, wilson
+from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
 from agegender.evaluation.significance import (
     CHANCE,
@@ -66,8 +65,8 @@ def crossings(predictions: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
     return {
         name: {
             "n": len(faces),
-            "groups": _records(group_figures(faces, seed=seed)),
-            "gaps": _records(group_gaps(faces)),
+            "groups": plain_rows(group_figures(faces, seed=seed)),
+            "gaps": plain_rows(group_gaps(faces)),
         }
         for name, faces in zip(POPULATIONS, (predictions, adults), strict=True)
     }
@@ -85,7 +84,7 @@ def group_figures(predictions: pd.DataFrame, *, seed: int = SEED) -> pd.DataFram
         `n`, `is_small` (fewer faces than `SMALLEST_COMPARED_GROUP`: the
         figures say little), and each of `FIGURES` with the ends of its 95%
         interval, `…_low` and `…_high` (NaN for `mae` and `bias` of fewer than
-        `FEWEST_RESAMPLED` faces).
+        `intervals.FEWEST_RESAMPLED` faces).
     """
     faces = _Faces.of(predictions)
     rows = []
@@ -93,21 +92,14 @@ def group_figures(predictions: pd.DataFrame, *, seed: int = SEED) -> pd.DataFram
         chosen = group.chosen
         error, right = faces.error[chosen], faces.right[chosen]
         row: dict[str, Any] = {**group.names(), "mae": np.abs(error).mean()}
-        row["mae_low"], row["mae_high"] = _ends(np.abs(error), seed)
+        row["mae_low"], row["mae_high"] = bootstrap_mean(np.abs(error), seed=seed)
         row["bias"] = error.mean()
-        row["bias_low"], row["bias_high"] = _ends(error, seed)
+        row["bias_low"], row["bias_high"] = bootstrap_mean(error, seed=seed)
         row["accuracy"] = right.mean()
         row["accuracy_low"], row["accuracy_high"] = wilson(int(right.sum()), len(right))
         rows.append(row)
     ends = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*_NAMES, *ends])
-
-
-def _ends(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """Return the ends of a mean's interval; NaN if there are too few values for one."""
-    if len(values) < FEWEST_RESAMPLED:
-        return math.nan, math.nan
-    return bootstrap_mean(values, seed=seed)
 
 
 def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +123,9 @@ def group_gaps(predictions: pd.DataFrame) -> pd.DataFrame:
     rows = []
     compared: set[tuple[bytes, bytes]] = set()
     for group in faces.groups():
-        rest = ~group.chosen
+        # Of whom it is not known, nobody can say that they are not of the group.
+        is_known = faces.attributes[list(group.attributes)].notna().all(axis=1).to_numpy()
+        rest = ~group.chosen & is_known
         against = "all others"
         if group.band is not None and group.crossing != "band":
             rest &= faces.attributes["band"].to_numpy() == group.band
@@ -243,7 +237,7 @@ def _names(key: Hashable) -> tuple[str, ...]:
     return tuple(map(str, key)) if isinstance(key, tuple) else (str(key),)
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Write a table as plain rows, what is unknown as None."""
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Write a table as plain rows for JSON, what is unknown as None."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=6))
     return rows

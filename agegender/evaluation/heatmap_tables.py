@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from agegender.config import SEED
+from agegender.evaluation.formats import MISSING
 from agegender.evaluation.groups import group_of
 from agegender.evaluation.heatmaps import HEADS, OTHER_MAPS
 from agegender.evaluation.intervals import bootstrap_mean
@@ -103,8 +105,12 @@ def reading_tables(check: HeatmapCheck, *, seed: int = SEED) -> list[tuple[str, 
         unit = "years" if head == "age" else "points of probability"
         texts = {
             figure: [
-                f"{scale * middle:{sign}{form}} ({scale * low:{sign}{form}} to "
-                f"{scale * high:{sign}{form}})"
+                f"{scale * middle:{sign}{form}} "
+                + (
+                    f"({MISSING})"
+                    if math.isnan(low)
+                    else f"({scale * low:{sign}{form}} to {scale * high:{sign}{form}})"
+                )
                 for middle, low, high in areas[[figure, f"{figure}_low", f"{figure}_high"]].values
             ]
             for figure, sign in (("area", ""), ("advantage", "+"))

@@ -17,7 +17,7 @@ RESAMPLES = 2000
 """Bootstrap samples; the interval's ends then move by about 1% of its width."""
 
 FEWEST_RESAMPLED = 10
-"""Of fewer values a bootstrap's interval is far too narrow: of two, it spans but these two."""
+"""Values or persons. Of fewer a bootstrap's interval is far too narrow: of two, it spans these."""
 
 Z95 = 1.959964
 """Standard deviations of a normal distribution around 95% of it."""
@@ -39,7 +39,7 @@ def bootstrap_mean(
         seed: Seed of the resampling, so that a report can be repeated.
 
     Returns:
-        The lower and the upper end.
+        The lower and the upper end; NaN of fewer than `FEWEST_RESAMPLED` values or persons.
 
     Raises:
         ValueError: If there is no value.
@@ -49,6 +49,8 @@ def bootstrap_mean(
     sums = values if clusters is None else np.bincount(clusters, values)
     sizes = None if clusters is None else np.bincount(clusters)
     count = len(sums)
+    if count < FEWEST_RESAMPLED:
+        return math.nan, math.nan
     rng = np.random.default_rng(seed)
     step = max(1, _DRAWS_AT_ONCE // count)
     means = []

@@ -11,12 +11,7 @@ import pandas as pd
 
 from agegender.config import ADULT_AGE_YEARS, GENDER_NAMES, SEED
 from agegender.evaluation.groups import AGE_RANGES, GROUPINGS, group_of
-from agegender.evaluation.intervals import (
-    FEWEST_RESAMPLED,
-    bootstrap_mean,
-    share_difference,
-    wilson,
-)
+from agegender.evaluation.intervals import bootstrap_mean, share_difference, wilson
 from agegender.evaluation.uncertainty import compute_uncertainty
 
 if TYPE_CHECKING:
@@ -206,8 +201,9 @@ def _number(value: float) -> float | None:
     return round(float(value), 6) if math.isfinite(value) else None
 
 
-def _interval(ends: tuple[float, float]) -> list[float | None]:
-    return [_number(ends[0]), _number(ends[1])]
+def _interval(ends: tuple[float, float]) -> list[float] | None:
+    # Of too few values it is not known.
+    return None if math.isnan(ends[0]) else [round(float(end), 6) for end in ends]
 
 
 def _age_figures(part: pd.DataFrame, floors: Floors, seed: int) -> dict[str, Any]:
@@ -221,9 +217,7 @@ def _age_figures(part: pd.DataFrame, floors: Floors, seed: int) -> dict[str, Any
         "n": len(part),
         "mae": _number(errors.mean()),
         "mae_std": _number(errors.std()),
-        "mae_ci95": _interval(bootstrap_mean(errors, seed=seed))
-        if len(part) >= FEWEST_RESAMPLED
-        else None,
+        "mae_ci95": _interval(bootstrap_mean(errors, seed=seed)),
         "median_error": _number(float(np.median(errors))),
         "bias": _number(residuals.mean()),
         "cs5": _number((errors <= CS_YEARS).mean()),

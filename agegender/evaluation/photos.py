@@ -8,7 +8,7 @@ group (one of RACE_NAMES) where it is known. Other columns do not matter.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +19,11 @@ import pandas as pd
 
 from agegender.config import GENDER_NAMES, MAX_AGE_YEARS, RACE_NAMES, SEED
 from agegender.errors import DatasetError, InvalidImageError
-from agegender.evaluation.crossings import FIGURES, group_gaps
+from agegender.evaluation.crossings import FIGURES, group_gaps, plain_rows
 from agegender.evaluation.fairness import gap_table
 from agegender.evaluation.formats import MISSING
 from agegender.evaluation.groups import group_of
-from agegender.evaluation.intervals import FEWEST_RESAMPLED, bootstrap_mean, wilson
+from agegender.evaluation.intervals import bootstrap_mean, wilson
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
 from agegender.evaluation.titles import FIGURE_TITLES
 from agegender.images import read_image
@@ -44,7 +44,8 @@ GROUPINGS = ("band", "gender", "band_and_gender", "race", "race_and_gender")
 
 GAP_NOTE = (
     "Gaps between groups are of one photo of each person, in groups of "
-    f"{SMALLEST_COMPARED_GROUP} people or more. A gap is called significant if it stays after "
+    f"{SMALLEST_COMPARED_GROUP} people or more; where race groups are compared, people of unknown "
+    "group are left out. A gap is called significant if it stays after "
     "Holm's correction for all comparisons."
 )
 """What is to be said with `photo_gap_table`."""
@@ -210,9 +211,7 @@ def photo_metrics(photos: pd.DataFrame, *, seed: int = SEED) -> dict[str, Any]:
         **_share("coverage", within, with_range["subject"]),
         "width": None if with_range.empty else float(width),
         **{f"by_{by}": _by(answered, by, seed) for by in GROUPINGS},
-        "gaps": json.loads(
-            group_gaps(answered.drop_duplicates("subject")).to_json(orient="records")
-        ),
+        "gaps": plain_rows(group_gaps(answered.drop_duplicates("subject"))),
     }
 
 
@@ -370,8 +369,10 @@ def _mean(
 ) -> dict[str, Any]:
     if values.empty:
         return {name: None, f"{name}_ci95": None}
-    clusters = pd.factorize(subjects)[0]
-    if len(set(clusters)) < FEWEST_RESAMPLED:
-        return {name: float(values.mean()), f"{name}_ci95": None}
-    ends = bootstrap_mean(np.asarray(values, np.float64), clusters=clusters, seed=seed)
-    return {name: float(values.mean()), f"{name}_ci95": list(ends)}
+    low, high = bootstrap_mean(
+        np.asarray(values, np.float64), clusters=pd.factorize(subjects)[0], seed=seed
+    )
+    return {
+        name: float(values.mean()),
+        f"{name}_ci95": None if math.isnan(low) else [low, high],
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -191,5 +192,6 @@ def _unfamiliar(predictions: pd.DataFrame) -> dict[str, Any] | None:
     }
 
 
-def _rounded(ends: tuple[float, float]) -> list[float]:
-    return [round(float(end), _DIGITS) for end in ends]
+def _rounded(ends: tuple[float, float]) -> list[float] | None:
+    # Of too few values it is not known.
+    return None if math.isnan(ends[0]) else [round(float(end), _DIGITS) for end in ends]

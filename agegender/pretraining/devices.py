@@ -15,7 +15,7 @@ EVALUATION_BATCH = 128
 
 @contextmanager
 def shared_among_devices(recipe: Recipe) -> Iterator[int]:
-    """Have networks that are built in the block compute each step on all GPUs (with JAX).
+    """Have networks that are built in the block compute each step on several GPUs (with JAX).
 
     Each device computes an equal part of every batch, and the results are those of one
     device: batch normalisation, pairs of views and losses are over the whole batch

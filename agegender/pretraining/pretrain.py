@@ -102,7 +102,11 @@ class Pretraining:
         return read_recipe(self.recipe_file)
 
     def has_faces_of(self, folder: Path) -> bool:
-        """Whether it trains on faces in a folder, which may be UTKFace or one of extra faces."""
+        """Whether it trains on faces in a folder, which may be UTKFace or one of extra faces.
+
+        Args:
+            folder: Its samples name it as it resolves.
+        """
         samples = pd.read_parquet(self.samples_file, columns=["source", "file"])
         first = samples.drop_duplicates("source")["file"]
         # Not the files' own targets: a folder may consist of links.

@@ -27,7 +27,7 @@ from agegender.pretraining.samples import UTKFACE
 from agegender.storage import replacing, write_text
 from agegender.training.config import TrainConfig
 from agegender.training.runs import create_run, delete_run, versions
-from agegender.training.seen import SEEN_HASH, SEEN_NAME, write_seen
+from agegender.training.seen import SEEN_HASH, SEEN_NAME, seen_file, write_seen
 from agegender.training.trainer import train
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def ship(
         write_seen(
             _train_faces(pretraining),
             seen,
-            earlier=start.with_name(SEEN_NAME) if start.exists() else None,
+            # Raises if it is not the one that the weights name.
+            earlier=seen_file(str(start)),
         )
         save_weights(
             backbone,

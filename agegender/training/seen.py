@@ -64,9 +64,9 @@ def seen_file(backbone: str) -> Path | None:
     if not file.exists():
         if expected is None:
             return None
-        raise _unreadable(file, FileNotFoundError("it is missing"))
+        raise _unreadable(file, "it is missing")
     if expected is not None and file_hash(file) != expected:
-        raise _unreadable(file, ValueError("it has changed"))
+        raise _unreadable(file, "it has changed")
     return file
 
 
@@ -146,13 +146,13 @@ def read_seen(path: Path) -> NDArray[np.uint8]:
         raise _unreadable(path, error) from error
     width = CONTENT_BYTES + PERCEPTUAL_BYTES
     if table.dtype != np.uint8 or table.shape[1:] != (width,):
-        raise _unreadable(path, ValueError("it is no list of hashes"))
+        raise _unreadable(path, "it is no list of hashes")
     return table
 
 
-def _unreadable(path: Path, error: Exception) -> InvalidModelError:
+def _unreadable(path: Path, reason: object) -> InvalidModelError:
     return InvalidModelError(
-        f"{path} cannot be read ({error}); restore it from where the weights came from."
+        f"{path} cannot be read ({reason}); restore it from where the weights came from."
     )
 
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from agegender.evaluation.fairness import (
 from agegender.evaluation.gates import gate_curve
 from agegender.evaluation.sections import base
 from agegender.evaluation.sections import fairness as section
+from agegender.evaluation.significance import UNKNOWN, difference_of_means
 from agegender.evaluation.titles import FIGURE_TITLES
 
 MakePredictions = Callable[..., pd.DataFrame]
@@ -110,3 +112,13 @@ def test_one_face_alone_has_no_interval_of_years(
     [row] = crossing_table(groups, "race").to_dict("records")
     assert "(" not in row[FIGURE_TITLES["mae"]]
     assert "(" in row[FIGURE_TITLES["accuracy"]]
+
+
+def test_a_group_that_does_not_vary_is_compared_without_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    same, varied = np.full(40, 9.0), rng.normal(1, 1, 40)
+    difference = difference_of_means(same, varied)
+    assert difference.low < difference.gap < difference.high
+    assert difference.p < 0.001
+    assert difference_of_means(same, same + 1) == UNKNOWN
+    assert difference_of_means(same[:1], varied) == UNKNOWN

@@ -16,8 +16,13 @@ def test_bootstrap_agrees_with_the_normal_interval_and_repeats() -> None:
     assert (low, high) != bootstrap_mean(values, seed=4)
 
 
-def test_bootstrap_of_one_value_is_that_value() -> None:
-    assert bootstrap_mean(np.array([4.0])) == (4.0, 4.0)
+def test_a_handful_has_no_bootstrap() -> None:
+    assert np.isnan(bootstrap_mean(np.arange(9.0))).all()
+    low, high = bootstrap_mean(np.arange(10.0))
+    assert 0 < low < 4.5 < high < 9
+    # Nine persons with many photos are still nine.
+    clusters = np.arange(90) % 9
+    assert np.isnan(bootstrap_mean(np.arange(90.0), clusters=clusters)).all()
 
 
 def test_bootstrap_draws_whole_clusters() -> None:
@@ -29,8 +34,12 @@ def test_bootstrap_draws_whole_clusters() -> None:
     low, high = bootstrap_mean(values[clusters], seed=3)
     assert high - low < 0.5 * (copied[1] - copied[0])
     # Clusters of unlike size: the mean is over the values, not over the clusters.
-    assert bootstrap_mean(np.array([0.0, 4, 4, 4]), clusters=np.array([0, 1, 1, 1])) == (0, 4)
-    even = bootstrap_mean(np.array([3.0, 3.0, 3.0]), clusters=np.array([0, 0, 1]))
+    unlike = np.array([0] * 9 + [4] * 100, float)
+    clusters = np.concatenate([np.arange(9), np.full(100, 9)])
+    low, high = bootstrap_mean(unlike, clusters=clusters)
+    assert low == 0
+    assert high == pytest.approx(4, abs=0.2)
+    even = bootstrap_mean(np.full(11, 3.0), clusters=np.array([0, *range(10)]))
     assert even == (3, 3)
 
 

@@ -221,6 +221,18 @@ def test_gaps_between_groups_are_tested_with_one_photo_of_each_person() -> None:
     assert json.dumps(photo_metrics(few), allow_nan=False)
 
 
+def test_people_of_unknown_race_group_are_no_ones_others() -> None:
+    asian, white = RACE_NAMES.index("Asian"), RACE_NAMES.index("White")
+    errors = [8.0, 7.0] * 20 + [1.0, 0.0] * 15 + [8.0, 7.0] * 20
+    photos = answered([30] * 110, errors, race=[asian] * 40 + [white] * 30 + [-1] * 40)
+    table = photo_gap_table(photo_metrics(photos)).set_index("Figure")
+    row = table.loc["Age MAE, years"]
+    # Asian is the same comparison the other way round.
+    assert row[["Group", "Gap", "Significant"]].tolist() == ["White", "-7.0", "yes"]
+    others = photos[photos["race"] != white]
+    assert photo_gap_table(photo_metrics(others)).empty
+
+
 def test_figures_by_race_group_are_of_photos_whose_group_is_known() -> None:
     many = photo_metrics(answered([30] * 10, [1, 2] * 5))
     low, high = many["mae_ci95"]

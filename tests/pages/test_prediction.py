@@ -146,10 +146,13 @@ def test_gender_is_unsure_below_what_the_visitor_sets(
     at = open_page("prediction")
     at.file_uploader[0].set_value([photo(1)]).run()
     [table] = [frame.value for frame in at.dataframe]
-    confidence = table["gender_confidence"][0]
+    words = table["gender_confidence"][0]
+    confidence = int("".join(filter(str.isdigit, words)))
     at.slider[0].set_value(95 if confidence < 95 else 50).run()
     bars = [bar.proto.text for bar in at.get("progress")]
     assert [bar.startswith("Unsure (") for bar in bars] == [confidence < 95]
+    # The card says it as the table does.
+    assert words in bars[0]
 
 
 def test_pictures_in_the_zip_call_genders_unsure_as_the_page_does(
@@ -225,6 +228,19 @@ def test_every_face_of_a_group_can_be_leafed_to_and_explained(
     at.number_input[0].set_value(1).run()
     assert laid == [2, 12]
     assert len(at.session_state["prediction"].maps[0]) == 14
+
+
+def test_another_photo_opens_at_its_largest_faces(
+    open_page: OpenPage, shared_run: Run, finder: list[int]
+) -> None:
+    at = open_page("prediction")
+    at.file_uploader[0].set_value([photo(14), photo(20)]).run()
+    at.number_input[0].set_value(2).run()
+    assert len(answers_of(at)) == 2
+    at.selectbox[1].set_value(1).run()
+    assert not at.exception
+    assert answers_of(at)[0][-2] == "1"
+    assert len(answers_of(at)) == 12
 
 
 def test_photo_without_a_face_has_no_answer_until_it_is_said_to_be_a_crop(

@@ -47,6 +47,7 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
                     ("band", "age band"),
                     ("decade", "decade"),
                     ("race", "race group"),
+                    ("decade_and_gender", "decade and gender"),
                 )
             ],
         ),

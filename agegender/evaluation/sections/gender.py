@@ -54,6 +54,7 @@ def sections(evaluation: Evaluation, draw: Draw) -> list[Section]:
                         ("band", "age band"),
                         ("race", "race group"),
                         ("race_and_gender", "race group and gender"),
+                        ("decade_and_gender", "decade and gender"),
                     )
                 ),
             ],
