@@ -67,7 +67,7 @@ def open_predictor(run_id: str | None, paths: Sequence[Path]) -> tuple[Run, Pred
 
 
 def report(
-    answers: Iterable[PhotoAnswer], unread: list[str], *, finished: int = 0
+    answers: Iterable[PhotoAnswer], unread: list[str], *, finished: int = 0, faceless: int = 0
 ) -> Iterator[PhotoAnswer]:
     """Pass answers on, count them in a bar, name photos that cannot be read, count faceless ones.
 
@@ -75,11 +75,11 @@ def report(
         answers: One per photo.
         unread: Where the reasons are added.
         finished: Photos that an earlier call has counted.
+        faceless: Those of them in which no face was found.
 
     Yields:
         `answers` as they are.
     """
-    faceless = 0
     with tqdm(unit="photo", initial=finished, disable=None, file=sys.stderr) as bar:
         for answer in answers:
             faceless += answer.error is None and not answer.faces

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         pictures = iter_pictures(args.paths, skip=table.was_finished)
         answers = predict_photos(predictor, pictures, is_crop=args.crops)
         try:
-            for answer in report(answers, unread, finished=table.finished):
+            for answer in report(answers, unread, finished=table.finished, faceless=table.faceless):
                 table.add(answer)
             table.write_table()
         except KeyboardInterrupt:
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
 def _tell_state(table: UnfinishedTable) -> None:
     """Say what is left of an earlier call, and again which photos it could not read."""
     if table.finished:
-        print(f"note: going on after {table.finished:,} photos", file=sys.stderr)
+        photos = "1 photo" if table.finished == 1 else f"{table.finished:,} photos"
+        print(f"note: going on after {photos}", file=sys.stderr)
     for error in table.errors:
         print(f"unread: {error}", file=sys.stderr)
 

@@ -39,12 +39,14 @@ class UnfinishedTable:
         folder: Where they are kept.
         finished: How many photos an earlier call finished.
         errors: Why those of them that could not be read could not.
+        faceless: In how many of the others no face was found.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.folder = path.with_name(path.name + SUFFIX)
         self.finished = 0
         self.errors: list[str] = []
+        self.faceless = 0
         self._path = path
         self._settings = dict(settings)
         self._names: Counter[str] = Counter()
@@ -104,6 +106,8 @@ class UnfinishedTable:
                 self._names[kept["file"]] += 1
                 if kept["error"] is not None:
                     self.errors.append(kept["error"])
+                else:
+                    self.faceless += kept["rows"][0]["face"] is None
             end += len(line)
         self.finished = self._names.total()
         self._file.seek(end)

@@ -156,7 +156,7 @@ def test_stopping_keeps_what_is_finished_and_says_how_to_go_on(
         assert main(["predict", *map(str, arguments)]) == 130
     assert "out.csv.unfinished; the same command goes on" in capsys.readouterr().err
     assert call(predict, *arguments) == 0
-    assert "going on after 1 photos" in capsys.readouterr().err
+    assert "going on after 1 photo\n" in capsys.readouterr().err
     table = pd.read_csv(tmp_path / "out.csv")
     assert [Path(file).name for file in table["file"]] == ["30.png", "60.png"]
     assert table["age"].isna().tolist() == [True, False]

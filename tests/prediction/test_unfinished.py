@@ -203,3 +203,12 @@ def test_full_disk_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Mo
             with pytest.raises(StorageError, match="the disk is full"):
                 table.add(PhotoAnswer("b"))
     assert finish(path, ["a", "b"]) == ["b"]
+
+
+def test_photos_without_a_face_of_an_earlier_call_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with open_unfinished(path, SETTINGS) as table:
+        table.add(PhotoAnswer("a"))
+        table.add(PhotoAnswer("b", error="b: damaged"))
+    with open_unfinished(path, SETTINGS) as table:
+        assert (table.finished, table.faceless, table.errors) == (2, 1, ["b: damaged"])
