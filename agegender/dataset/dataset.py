@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -220,6 +221,14 @@ def _without_faces(folder: Path, unused: pd.DataFrame) -> str:
     )
     if unused.empty:
         return f"{folder} is empty; {advice}"
+    packed = unused["file"].str.lower().str.endswith((".tar.gz", ".tgz", ".tar", ".zip"))
+    if packed.any():
+        # Other archives may lie beside UTKFace's own.
+        file = min(unused.loc[packed, "file"], key=lambda name: "utkface" not in name.lower())
+        return (
+            f"{folder} has no face, but {file}: unpack it with "
+            f"`python download_dataset.py --archive {shlex.quote(str(folder / file))}`."
+        )
     first = unused.iloc[0]
     return (
         f"{folder} has no face that can be used (files looked at: {len(unused):,}; "

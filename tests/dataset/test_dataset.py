@@ -152,6 +152,13 @@ def test_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
         open_dataset(tmp_path / "empty")
 
 
+def test_a_folder_with_archives_says_how_to_unpack_the_right_one(tmp_path: Path) -> None:
+    for name in ("README.md", "more faces.tar", "UTKFace.tar.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(DatasetError, match=r"--archive \S+/UTKFace\.tar\.gz`\.$"):
+        open_dataset(tmp_path)
+
+
 MILLION = r"""
 import re
 from pathlib import Path
