@@ -19,10 +19,10 @@ from agegender.evaluation.fairness import (
     gap_table,
     gate_note,
     gate_table,
+    validation_of,
 )
 from agegender.evaluation.gates import FALSE_ACCEPT_LIMIT, NEAR_YEARS, gate_curve
 from agegender.evaluation.metrics import SMALLEST_COMPARED_GROUP
-from agegender.evaluation.predictions import predict_faces
 from agegender.evaluation.titles import CROSSING_TITLES, FIGURE_TITLES
 from agegender.training.features import count_missing
 from agegender.training.run import Run
@@ -55,7 +55,7 @@ def compute(
 
 
 def quick_validation(run: Run, dataset: Dataset) -> pd.DataFrame | None:
-    """Return predictions of validation faces, to choose challenge ages on.
+    """Return predictions of the selection half, to choose challenge ages on.
 
     Only if that takes no time, as it does where the features of these faces are
     kept from a training; None otherwise.
@@ -67,7 +67,7 @@ def quick_validation(run: Run, dataset: Dataset) -> pd.DataFrame | None:
     try:
         faces = select_faces(dataset, "validation", run=run)
         is_quick = not count_missing(faces, run.weights())
-        table = predict_faces(run, dataset, "validation") if is_quick else None
+        table = validation_of(run, dataset) if is_quick else None
     except DatasetError:
         table = None
     if table is not None:

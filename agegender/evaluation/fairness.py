@@ -47,7 +47,9 @@ def validation_of(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame | None:
-    """Return predictions of all validation faces, to choose by.
+    """Return predictions of the selection half of validation, to choose challenge ages by.
+
+    The other half is for calibration alone.
 
     Args:
         run: A run with trained heads.
@@ -55,16 +57,19 @@ def validation_of(
         on_progress: Called with (done, total), in faces.
 
     Returns:
-        As `predictions.predict_faces`; None where no validation face can be used.
+        As `predictions.predict_faces`; None where no such face can be used.
 
     Raises:
         ModelNotFoundError, InvalidModelError, RunError: If the run has no model.
         StorageError: If the disk refuses.
     """
     try:
-        return predict_faces(run, dataset, "validation", on_progress=on_progress)
+        table = predict_faces(run, dataset, "validation", on_progress=on_progress)
     except DatasetError:
         return None
+    kept_apart = dataset.faces.loc[dataset.faces["is_calibration"], "sha256"]
+    chosen = table[~table["sha256"].isin(kept_apart)].reset_index(drop=True)
+    return None if chosen.empty else chosen
 
 
 def crossing_table(groups: pd.DataFrame, crossing: str) -> pd.DataFrame:

@@ -43,8 +43,8 @@ def age_gates(predictions: pd.DataFrame, *, chosen_on: pd.DataFrame | None) -> d
 
     Args:
         predictions: As in `metrics.compute_metrics`, with `sha256`.
-        chosen_on: Predictions of validation faces, on which the challenge ages
-            are chosen; None where there are none.
+        chosen_on: Predictions of validation faces (`fairness.validation_of`), on which the
+            challenge ages are chosen; None where there are none.
 
     Returns:
         A dictionary fit for JSON: `chosen_on_n`; `is_chosen_on_same` (whether

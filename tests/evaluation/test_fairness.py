@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -93,14 +94,20 @@ def test_challenge_ages_are_chosen_on_validation_faces(
 
     monkeypatch.setattr(fairness, "predict_faces", predict)
     nothing = cast(Any, None)
-    assert validation_of(nothing, nothing) is validation
+    faces = validation[["sha256"]].assign(is_calibration=[True, False] * 30)
+    dataset = cast(Any, SimpleNamespace(faces=faces))
+    chosen = validation_of(nothing, dataset)
+    assert chosen is not None
+    # The other half is for calibration and nothing else.
+    assert chosen["sha256"].tolist() == validation["sha256"].tolist()[1::2]
     assert asked == ["validation"]
+    assert validation_of(nothing, SimpleNamespace(faces=faces.assign(is_calibration=True))) is None
 
     def refuse(*_: object, **__: object) -> pd.DataFrame:
         raise DatasetError("no such face")
 
     monkeypatch.setattr(fairness, "predict_faces", refuse)
-    assert validation_of(nothing, nothing) is None
+    assert validation_of(nothing, dataset) is None
 
 
 def test_one_face_alone_has_no_interval_of_years(
