@@ -2,9 +2,9 @@
 
 The mean of a model and of what it was fine-tuned from is often better than either
 (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). Batch
-normalisation needs statistics of its own there: those of the two are of other
-activations than the mean's (Izmailov et al., "Averaging Weights Leads to Wider
-Optima and Better Generalization", UAI 2018).
+normalisation needs statistics of its own there, as it does for a running average: those
+of the averaged are of other activations than the mean's (Izmailov et al., "Averaging
+Weights Leads to Wider Optima and Better Generalization", UAI 2018).
 """
 
 from __future__ import annotations

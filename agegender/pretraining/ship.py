@@ -92,18 +92,7 @@ def ship(
             f"{pretraining.folder} started from random weights, so there is nothing to average "
             "with; leave out --start-share."
         )
-    backbone = trained_backbone(pretraining)
-    if start_share:
-        last = _stages(pretraining)[-1]
-        average_with(backbone, start, start_share)
-        # On the faces that the heads will learn from. Frozen layers are the same in both.
-        samples = pd.read_parquet(pretraining.samples_file)
-        estimate_statistics(
-            backbone,
-            samples[(samples["split"] == "train") & (samples["source"] == UTKFACE)],
-            InputSpec(last.size, pretraining.recipe.crop),
-            keep=pretraining.recipe.frozen,
-        )
+    backbone = _served_backbone(pretraining, start_share)
     with replacing(destination) as part:
         part.mkdir()
         weights = part / SHIPPED_FILE.name
@@ -140,6 +129,24 @@ def ship(
             # It cannot be resumed: its backbone goes to another place or is gone.
             delete_run(run)
     return destination
+
+
+def _served_backbone(pretraining: Pretraining, start_share: float) -> Any:
+    """Build the backbone as it is to be served; a mean's statistics are estimated on faces."""
+    backbone = trained_backbone(pretraining)
+    if start_share:
+        average_with(backbone, pretraining.start_file, start_share)
+    recipe = pretraining.recipe
+    if start_share or recipe.average_momentum:
+        # On the faces that the heads will learn from. Frozen layers are the same in both.
+        samples = pd.read_parquet(pretraining.samples_file)
+        estimate_statistics(
+            backbone,
+            samples[(samples["split"] == "train") & (samples["source"] == UTKFACE)],
+            InputSpec(_stages(pretraining)[-1].size, recipe.crop),
+            keep=recipe.frozen,
+        )
+    return backbone
 
 
 def _check(pretraining: Pretraining) -> None:

@@ -21,7 +21,7 @@ from agegender.pretraining.network import build_network, compile_network
 from agegender.pretraining.pretrain import Pretraining, prepare_pretraining, save_checkpoint
 from agegender.pretraining.recipe import Recipe, Stage
 from agegender.pretraining.samples import collect_samples
-from agegender.pretraining.ship import _describe, _train_faces, ship
+from agegender.pretraining.ship import _describe, _served_backbone, _train_faces, ship
 from agegender.training.run import Run
 from agegender.training.runs import list_runs
 from agegender.training.seen import is_seen, seen_file, write_seen
@@ -163,3 +163,26 @@ def test_what_ships_is_whole_and_says_what_it_has_seen(
     for file in (shipped / "run").iterdir():
         assert str(tmp_path) not in file.read_bytes().decode(errors="ignore")
     assert list_runs() == []
+
+
+@pytest.mark.parametrize(("momentum", "is_mean"), [(0.0, False), (0.9, True)])
+def test_statistics_of_a_running_average_are_estimated_again(
+    make_faces: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    momentum: float,
+    is_mean: bool,
+) -> None:
+    pretraining = Pretraining(tmp_path / "pretraining")
+    samples = collect_samples(open_dataset(make_faces(60)), None)
+    prepare_pretraining(pretraining, replace(RECIPE, average_momentum=momentum), samples)
+    pd.DataFrame([{"epoch": 1}]).to_csv(pretraining.metrics_file, index=False)
+    monkeypatch.setattr(ship_module, "trained_backbone", lambda _: None)
+    estimated: list[int] = []
+    monkeypatch.setattr(
+        ship_module,
+        "estimate_statistics",
+        lambda backbone, faces, spec, keep: estimated.append(spec.size),
+    )
+    _served_backbone(pretraining, 0.0)
+    assert estimated == ([32] if is_mean else [])
