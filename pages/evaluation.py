@@ -231,6 +231,10 @@ header("Evaluation", "How far off the model is, for whom, and beside no skill at
 chosen_run = need_run()
 skill_note(chosen_run)
 show_published(chosen_run, expanded=chosen_folder() is None)
+if chosen_folder() is None:
+    # They need no dataset.
+    with st.expander("Measure it on whole photos"):
+        show_photos(chosen_run)
 faces = need_dataset()
 demo_badge(faces)
 chosen_split, most = choose_faces(faces)

@@ -38,13 +38,16 @@ def test_without_faces_the_shipped_model_shows_what_it_reached(open_page: OpenPa
     published = read_published(default_run())
     assert published is not None
     at = open_page("evaluation")
-    [figures] = at.expander
+    figures, photos = at.expander
     assert figures.proto.expanded
+    assert not photos.proto.expanded
     tiles = {metric.label: metric.value for metric in figures.metric}
     assert tiles["Age MAE"] == f"{published['age']['mae']:.1f} years"
     at.segmented_control(key="published_groups").set_value("race").run()
     assert [frame.value.columns[0] for frame in at.dataframe] == ["Race group"] * 2
     assert "There are no faces yet" in text_of(at)
+    # Whole photos bring their labels along.
+    assert "Folder of photos" in [field.label for field in at.text_input]
 
 
 def test_validation_figures_are_shown_beside_no_skill_and_marked_as_plumbing(
