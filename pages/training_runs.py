@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from agegender.errors import RunError
+from agegender.errors import AgeGenderError, RunError
 from agegender.evaluation.charts import training_chart
 from agegender.evaluation.formats import in_years, percent
 from agegender.evaluation.titles import HISTORY_TITLES
@@ -157,14 +157,15 @@ def show_run(run: Run, *, expanded: bool) -> None:
 def outcome(run: Run) -> str:
     """Return a run's best validation error as text, if it has any."""
     try:
-        best = best_epoch(run.metrics())
-    except RunError:
+        best, count = best_epoch(run.metrics()), run.selection_faces
+    except AgeGenderError:
         # The open card says so, where the run can be deleted.
         return ""
     if best is None:
         return ""
     accuracy = percent(best["val_gender_accuracy"])
-    return f" · MAE {in_years(best['val_age_mae'])}, gender {accuracy} on half of validation"
+    faces = "validation" if count is None else f"{count:,} validation faces"
+    return f" · MAE {in_years(best['val_age_mae'])}, gender {accuracy} on {faces}"
 
 
 @st.dialog("Delete this run?", icon=":material/delete:")
