@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
+import pandas as pd
 
 # The folder is run by path, so the project is not on Python's own.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -25,6 +26,7 @@ from face_detection import faceless
 from agegender.cli import exit_code
 from agegender.config import FRAME_SIZE, SEED
 from agegender.dataset.dataset import open_dataset
+from agegender.evaluation.corruptions import CORRUPTIONS, Corruption
 from agegender.evaluation.evaluated_faces import select_faces
 from agegender.evaluation.tables import markdown
 from agegender.images import read_image
@@ -33,32 +35,24 @@ from agegender.prediction.predictor import Prediction, load_predictor
 from agegender.prediction.quality import BLURRED, DARK, crop_flags
 from agegender.training.runs import find_run
 
+FACES = 250
+
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-
-def blurred(sigma: float) -> Change:
-    """Blur by a Gaussian, in pixels of the frame."""
-    return lambda face, rng: cv2.GaussianBlur(face, (0, 0), sigma)
-
-
-def noisy(sigma: float) -> Change:
-    """Add noise of so many grey levels."""
-    return lambda face, rng: (face + rng.normal(0, sigma, face.shape)).clip(0, 255).astype(np.uint8)
+STRENGTHS = {
+    "blur": (1, 2, 4, 8, 14),
+    "noise": (40, 80),
+    "resolution": (64, 32, 16, 8),
+    "dark": (1, 3, 5),
+}
+"""Of the evaluation's corruptions, from where they hardly matter to where nothing is left."""
 
 
-def shrunk(side: int) -> Change:
-    """Leave so many pixels along each side, enlarged again."""
-
-    def change(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, face.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-
-    return change
-
-
-def darkened(share: float) -> Change:
-    """Leave a share of the values."""
-    return lambda face, rng: (face * share).astype(np.uint8)
+def worsen(
+    kind: Corruption, strength: float, face: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Apply a corruption with a strength of its own."""
+    return kind.apply(face, strength, rng)
 
 
 def covered(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -71,10 +65,11 @@ def covered(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 CHANGES: dict[str, Change] = {
     "none": lambda face, rng: face,
-    **{f"blur, sigma {sigma} px": blurred(sigma) for sigma in (1, 2, 4, 8, 14)},
-    **{f"noise, sigma {sigma} of 255": noisy(sigma) for sigma in (40, 80)},
-    **{f"{side} px wide": shrunk(side) for side in (64, 32, 16, 8)},
-    **{f"all values times {share}": darkened(share) for share in (0.5, 0.33, 0.12)},
+    **{
+        f"{kind.title}, {strength} ({kind.unit})": partial(worsen, kind, strength)
+        for kind in CORRUPTIONS
+        for strength in STRENGTHS.get(kind.name, ())
+    },
     "upside down": lambda face, rng: face[::-1, ::-1].copy(),
     "on its side": lambda face, rng: np.rot90(face).copy(),
     "middle covered": covered,
@@ -97,13 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", type=Path, required=True, help="folder with UTKFace's faces")
-    parser.add_argument("--count", type=int, default=250, help="faces (default: %(default)s)")
     args = parser.parse_args(argv)
     run = find_run("shipped")
     dataset = open_dataset(args.dataset)
     table = select_faces(dataset, "validation", run=run)
     table = table[table["is_calibration"]]
-    table = table.sample(min(args.count, len(table)), random_state=SEED)
+    table = table.sample(min(FACES, len(table)), random_state=SEED)
     predictor = load_predictor(run)
     frame = InputSpec(FRAME_SIZE)
     faces = [prepare(read_image(dataset.path(file)), frame) for file in table["file"]]
@@ -130,8 +124,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Change", "Pictures", "Blurred", "Dark", "Unfamiliar", "Answer moves, years",
         "MAE, years", "Within 90%",
     ]  # fmt: skip
-    import pandas as pd
-
     print(markdown(pd.DataFrame(rows, columns=columns)))
     return 0
 
