@@ -2,8 +2,8 @@
 
     python benchmarks/flags.py --dataset UTKFace
 
-Takes faces of the calibration half of validation, on which no flag's threshold was set,
-worsens each in its frame in many ways, and asks the shipped model. Prints one table in
+Takes faces of the calibration half of validation, on which the threshold of `unfamiliar`
+was not set, worsens each in its frame in many ways, and asks the shipped model. Prints one table in
 Markdown; docs/uncertainty.md keeps it.
 """
 
